@@ -1,0 +1,88 @@
+# The only door. `make` alone says what there is.
+PYTHON ?= python3
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-gateway setup-trainer demo test check nightly bench golden fix lock clean
+
+# Every path is relative: the clone may lie in a folder whose name has a space.
+PY := .venv/bin/python
+INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r
+OURSELVES := -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+setup: .venv/.ready  ## make .venv from the lock file
+
+.venv/.ready: locks/dev.txt pyproject.toml tests/preflight.py
+	@$(PYTHON) tests/preflight.py
+	echo "setting up .venv (about half a minute, 120 MB to fetch) ..."
+	$(PYTHON) -m venv --clear .venv
+	$(PY) $(INSTALL) locks/dev.txt
+	$(PY) $(OURSELVES)
+	touch .venv/.ready
+
+setup-gateway: .venv-gateway/.ready  ## the gateway part alone, as on the device, with pytest
+
+.venv-gateway/.ready: locks/gateway-test.txt pyproject.toml tests/preflight.py
+	@$(PYTHON) tests/preflight.py
+	echo "setting up .venv-gateway (the device's packages, no PostgreSQL, no TensorFlow) ..."
+	$(PYTHON) -m venv --clear .venv-gateway
+	.venv-gateway/bin/python $(INSTALL) locks/gateway-test.txt
+	.venv-gateway/bin/python $(OURSELVES)
+	touch .venv-gateway/.ready
+
+setup-trainer: .venv-trainer/.ready  ## everything with TensorFlow (1.6 GB), for training
+
+.venv-trainer/.ready: locks/trainer.txt pyproject.toml tests/preflight.py
+	@$(PYTHON) tests/preflight.py
+	echo "setting up .venv-trainer with TensorFlow (1.6 GB) ..."
+	$(PYTHON) -m venv --clear .venv-trainer
+	.venv-trainer/bin/python $(INSTALL) locks/trainer.txt
+	.venv-trainer/bin/python $(OURSELVES)
+	touch .venv-trainer/.ready
+
+demo: .venv/.ready  ## the main job on this machine: SECONDS=60, REPLAY=file, MAP=map.toml
+	@$(PY) -m provisioning demo $(if $(SECONDS_),--seconds "$(SECONDS_)") $(if $(REPLAY),--replay "$(REPLAY)") $(if $(MAP),--map "$(MAP)")
+
+# bash keeps a variable SECONDS of its own; take ours under another name.
+SECONDS_ := $(SECONDS)
+unexport SECONDS
+
+check: .venv/.ready  ## lint, types, contracts, pure tests: under a minute
+	@.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/lint-imports
+	$(PY) -m mypy
+	$(PY) -m pytest -q -m "not slow and not pg and not tf and not data and not nightly"
+
+test: check .venv-gateway/.ready .venv-trainer/.ready  ## everything but the long tier
+	@$(PY) -m pytest -q -m "(slow or pg or data) and not tf and not nightly"
+	.venv-gateway/bin/python -m pytest -q tests/firmware_bridge tests/contract tests/gateway -m "not nightly and not pg and not tf and not data"
+	.venv-trainer/bin/python -m pytest -q -m "tf and not nightly"
+
+nightly: test  ## the long tier
+	@$(PY) -m pytest -q -m "nightly and not tf"
+
+bench: .venv/.ready  ## one JSON line per figure: ONLY=path
+	@$(PY) -m tests.bench $(ONLY)
+
+golden: .venv/.ready  ## rewrite golden files; review the diff like code
+	@$(PY) -m pytest -q tests --golden-write -m golden
+	git diff --stat -- tests/golden
+
+fix: .venv/.ready  ## format and mend what ruff can mend
+	@.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+LOCK = .venv/bin/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml locks/build.in
+lock:  ## remake the lock files from pyproject.toml (needs uv)
+	$(LOCK) --extra gateway -o locks/gateway.txt
+	$(LOCK) locks/test.in --extra gateway -o locks/gateway-test.txt
+	$(LOCK) --extra gateway --extra ingest --extra provisioning --extra dev -o locks/dev.txt
+	$(LOCK) --all-extras -o locks/trainer.txt
+
+clean:  ## remove what make made
+	rm -rf .venv .venv-gateway .venv-trainer .demo build dist

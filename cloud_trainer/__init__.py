@@ -1,0 +1,1 @@
+"""The cloud companion: collects readings, trains models, publishes signed bundles."""

@@ -1,0 +1,40 @@
+"""How buses and meters are described by the installer. Pure: the reading of files is the caller's.
+
+Ranges stand in the types, so that an error names the field; each field says its unit and why the
+default is what it is.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+Positive = Annotated[float, Meta(gt=0)]
+
+Role = Literal["grid", "solar", "load", "other"]
+
+
+class BusConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One line with meters on it."""
+
+    name: Name
+    # tcp://host:port now; serial lines come with the bus issue
+    url: Annotated[str, Meta(pattern=r"^tcp://[^/:\s]+:[0-9]{1,5}$")]
+    # seconds a meter may take to answer; Modbus gateways over Wi-Fi need most of it
+    timeout_s: Annotated[float, Meta(gt=0, le=30)] = 1.0
+
+
+class MeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One meter on a bus."""
+
+    name: Name
+    bus: Name
+    # Modbus unit id; 0 is broadcast and 248..255 are reserved
+    unit: Annotated[int, Meta(ge=1, le=247)]
+    # name of a profile in firmware_bridge/maps
+    profile: Name
+    # where the meter sits; "grid" and "solar" add up to the site's consumption
+    role: Role = "other"
+    # the most the main breaker lets through, W: what is beyond cannot be true
+    rated_power_w: Positive = 22_000.0

@@ -1,0 +1,54 @@
+"""What can go wrong at the bridge, grouped by who must act. Pure.
+
+A *setting* is the installer's to correct, a *bus* error is the wiring's or the meter's. Refusals
+(security) have classes of their own where they arise, in the gateway.
+"""
+
+
+from enum import IntEnum
+
+
+class BridgeError(Exception):
+    """Any expected trouble of this package."""
+
+
+class SettingError(BridgeError):
+    """A setting somebody wrote is wrong: names the field, the value and the next step."""
+
+    def __init__(self, field: str, value: str, problem: str, next_step: str) -> None:
+        self.field, self.value, self.problem, self.next_step = field, value, problem, next_step
+        super().__init__(f"{field} = {value}: {problem}; {next_step}.")
+
+
+class BusError(BridgeError):
+    """A meter or its line failed; the reader goes on and tries again."""
+
+
+class NoReplyError(BusError):
+    """The meter stayed silent until the deadline."""
+
+
+class LineError(BusError):
+    """The line itself cannot be used: not connected, refused, unplugged."""
+
+
+class ExceptionReplyError(BusError):
+    """The meter answered with a Modbus exception code."""
+
+
+class BadReplyError(BusError):
+    """The reply does not fit the request: wrong unit, length or function."""
+
+
+class Exit(IntEnum):
+    """Exit codes of every command; README.md lists them."""
+
+    OK = 0
+    FAILED = 1
+    BAD_SETTING = 2
+    NOT_FOUND = 3
+    NOT_VERIFIED = 5
+    UNREACHABLE = 6
+    PARTIAL = 7
+    CONFLICT = 8
+    INTERRUPTED = 130

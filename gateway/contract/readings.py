@@ -1,0 +1,80 @@
+"""Aggregates of a recording period, packed into a block and back. Pure."""
+
+from collections.abc import Sequence
+
+from firmware_bridge.measurand import BY_CODE
+from firmware_bridge.reading import MeterId, Quality, Series, UtcUs
+from gateway.contract.records import Aggregate, ReadingsBlock, RecordError
+
+
+def pack_block(
+    aggregates: Sequence[Aggregate], *, start_us: UtcUs, period_us: int, first_us: UtcUs, last_us: UtcUs
+) -> ReadingsBlock:
+    """The block of one recording period; series are grouped by meter, in the order given."""
+    columns = sorted(aggregates, key=lambda aggregate: aggregate.series.meter)
+    meters = list(dict.fromkeys(aggregate.series.meter for aggregate in columns))
+    codes: list[bytes] = [
+        bytes(a.series.measurand.facts.code for a in columns if a.series.meter == meter) for meter in meters
+    ]
+    means = [_quanta(a.mean, a) for a in columns]
+    return ReadingsBlock(
+        start_us=start_us,
+        period_us=period_us,
+        first_us=first_us,
+        last_us=last_us,
+        meters=list(meters),
+        measurand_codes=codes,
+        mean=means,
+        below_mean=[(mean or 0) - (_quanta(a.minimum, a) or 0) for mean, a in zip(means, columns, strict=True)],
+        above_mean=[(_quanta(a.maximum, a) or 0) - (mean or 0) for mean, a in zip(means, columns, strict=True)],
+        count=[a.count for a in columns],
+        quality=bytes(a.quality for a in columns),
+    )
+
+
+def unpack_block(block: ReadingsBlock) -> list[Aggregate]:
+    """The aggregates in `block`, rounded to the resolution of their measurand.
+
+    Raises:
+        RecordError: columns of unequal length, or an unknown measurand or quality.
+    """
+    series = _series(block)
+    columns = (block.mean, block.below_mean, block.above_mean, block.count, block.quality)
+    if any(len(column) != len(series) for column in columns):
+        raise RecordError("the columns of the block differ in length")
+    return [_aggregate(*row) for row in zip(series, *columns, strict=True)]
+
+
+def _series(block: ReadingsBlock) -> list[Series]:
+    if len(block.meters) != len(block.measurand_codes):
+        raise RecordError("the block names other meters than it has columns for")
+    try:
+        return [
+            Series(MeterId(meter), BY_CODE[code])
+            for meter, codes in zip(block.meters, block.measurand_codes, strict=True)
+            for code in codes
+        ]
+    except KeyError as error:
+        raise RecordError(f"unknown measurand code {error}") from error
+
+
+def _aggregate(series: Series, mean: int | None, below: int, above: int, count: int, quality: int) -> Aggregate:
+    if quality not in Quality._value2member_map_:
+        raise RecordError(f"unknown quality {quality}")
+    if mean is None:
+        return Aggregate(series, None, None, None, count, Quality(quality))
+    quanta_per_unit = series.measurand.facts.quanta_per_unit
+    return Aggregate(
+        series,
+        mean / quanta_per_unit,
+        (mean - below) / quanta_per_unit,
+        (mean + above) / quanta_per_unit,
+        count,
+        Quality(quality),
+    )
+
+
+def _quanta(value: float | None, aggregate: Aggregate) -> int | None:
+    if value is None:
+        return None
+    return round(value * aggregate.series.measurand.facts.quanta_per_unit)

@@ -1,0 +1,1 @@
+"""What the gateway concludes, as functions of values and `now`. Pure."""
