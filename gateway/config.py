@@ -127,7 +127,10 @@ def load(text: str) -> Config:
         ZoneInfo(config.site.time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise SettingError(
-            "site.time_zone", repr(config.site.time_zone), "is not a known zone", 'give an IANA name, "Africa/Lagos"'
+            "site.time_zone",
+            repr(config.site.time_zone),
+            "is not a known zone",
+            'give an IANA name, "Africa/Lagos"',
         ) from error
     return config
 
@@ -140,7 +143,10 @@ def _check_names(config: Config) -> None:
         if meter.bus not in buses:
             known = ", ".join(buses)
             raise SettingError(
-                f"meter.{meter.name}.bus", repr(meter.bus), "is not a bus of this file", f"use one of: {known}"
+                f"meter.{meter.name}.bus",
+                repr(meter.bus),
+                "is not a bus of this file",
+                f"use one of: {known}",
             )
     _refuse_duplicates("meter.unit", [f"{meter.bus} unit {meter.unit}" for meter in config.meters])
 
@@ -177,8 +183,12 @@ def _setting_error(message: str, tree: object) -> SettingError:
         name = problem.split("`")[1]
         field = f"{field}.{name}" if field != "config" else name
         if "unknown" in problem:
-            return SettingError(field, repr(_value_at(tree, field)), "is not a setting", "remove it or mind its spelling")
-        return SettingError(field, "(missing)", "is needed", "add it; `smartwatts-provision config example` shows one")
+            return SettingError(
+                field, repr(_value_at(tree, field)), "is not a setting", "remove it or mind its spelling"
+            )
+        return SettingError(
+            field, "(missing)", "is needed", "add it; `smartwatts-provision config example` shows one"
+        )
     return SettingError(field, repr(_value_at(tree, field)), problem, "correct it")
 
 

@@ -25,6 +25,8 @@ BATCH_BYTES_MAX = 4 * 1024 * 1024
 TEXT_CHARACTERS_MAX = 400
 
 Text = Annotated[str, Meta(max_length=TEXT_CHARACTERS_MAX)]
+Rung = Literal["model", "seasonal_naive", "daily_naive", "last_value"]
+AnomalyKind = Literal["range", "stuck", "sign", "spike", "residual"]
 Sequence = Annotated[int, Meta(ge=1)]
 GatewayId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Generation = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
@@ -78,7 +80,7 @@ class ForecastRecord(msgspec.Struct, frozen=True, array_like=True, tag="forecast
 
     issued_us: UtcUs
     target: Literal["consumption_w", "production_w"]
-    rung: Literal["model", "seasonal_naive", "daily_naive", "last_value"]
+    rung: Rung
     bundle: str | None
     start_us: UtcUs
     step_us: int
@@ -91,7 +93,7 @@ class AnomalyRecord(msgspec.Struct, frozen=True, array_like=True, tag="anomaly")
     """Something is wrong with a series: what, since when, what was seen and what was expected."""
 
     at_us: UtcUs
-    kind: Literal["range", "stuck", "sign", "spike", "residual"]
+    kind: AnomalyKind
     series: str
     since_us: UtcUs
     observed: float | None

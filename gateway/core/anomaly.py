@@ -1,0 +1,220 @@
+"""What is wrong with a meter, by plain rules on its own values. Pure.
+
+Each rule looks at the rows as they come and gives an onset once; it stays quiet until the trouble
+has gone and come again. Rules: *range* (a value no site of ours can show), *stuck* (all of a live
+meter's values frozen), *sign* (a producer that consumes), *spike* (an excursion of a few polls),
+*residual* (consumption outside the forecast's band for half an hour).
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from firmware_bridge.config import MeterConfig
+from firmware_bridge.measurand import Measurand
+from firmware_bridge.reading import US_PER_S, Quality, Series, UtcUs
+from gateway.contract.records import AnomalyKind, AnomalyRecord
+from gateway.core.grid import GridRow
+from gateway.core.site import SiteState
+
+# A live meter shows noise in voltage at every poll: ten equal polls over five minutes are no chance.
+STUCK_POLLS = 10
+STUCK_US = 5 * 60 * US_PER_S
+# Meters resolve a few watts around zero; below this a wrong sign means nothing.
+SIGN_W_MIN = 50.0
+SIGN_POLLS = 5
+# A spike leaves the median of its neighbourhood by this share of the main breaker's rating, and by
+# this many times their usual spread, and is back within a few polls: longer is a load.
+SPIKE_RATED_FRACTION = 0.5
+SPIKE_SPREADS = 10.0
+SPIKE_POLLS_MAX = 3
+NEIGHBOURHOOD_POLLS = 15
+# An event without an end of its own is shown this long.
+SHOWN_US = 3600 * US_PER_S
+
+
+@dataclass(slots=True)
+class _MeterState:
+    """What the rules remember of one meter."""
+
+    meter: MeterConfig
+    columns: slice
+    power: int | None
+    voltage: list[int]
+    frozen_polls: int = 0
+    frozen_since_us: UtcUs = UtcUs(0)
+    wrong_sign_polls: int = 0
+    wrong_sign_since_us: UtcUs = UtcUs(0)
+    neighbourhood: deque[float] = field(default_factory=lambda: deque(maxlen=NEIGHBOURHOOD_POLLS))
+    excursion: list[tuple[UtcUs, float]] = field(default_factory=list)
+
+
+class AnomalyRules:
+    """All rules over all meters; `look` takes each row once, in order."""
+
+    def __init__(self, series: Sequence[Series], meters: Sequence[MeterConfig]) -> None:
+        self._series = list(series)
+        self._meters = [_meter_state(meter, self._series) for meter in meters]
+        self._previous: GridRow | None = None
+        self._active: dict[tuple[AnomalyKind, str], AnomalyRecord] = {}
+
+    @property
+    def active(self) -> list[AnomalyRecord]:
+        """What is wrong at present, oldest first."""
+        return sorted(self._active.values(), key=lambda record: record.since_us)
+
+    def look(self, row: GridRow, site: SiteState) -> list[AnomalyRecord]:
+        """The onsets this row brings."""
+        onsets: list[AnomalyRecord] = []
+        for state in self._meters:
+            found = [*self._range(state, row), *self._stuck(state, row, site), *self._sign(state, row)]
+            onsets += self._latch(found, row.tick_us)
+            onsets += self._spike(state, row)
+        self._previous = row
+        self._forget(row.tick_us)
+        return onsets
+
+    def _range(self, state: _MeterState, row: GridRow) -> list[AnomalyRecord]:
+        suspect = row.quality[state.columns] == Quality.SUSPECT
+        found = []
+        for column in np.flatnonzero(suspect).tolist():
+            series = self._series[state.columns.start + column]
+            facts, value = series.measurand.facts, float(row.values[state.columns][column])
+            found.append(
+                AnomalyRecord(
+                    at_us=row.tick_us,
+                    kind="range",
+                    series=str(series),
+                    since_us=row.tick_us,
+                    observed=value,
+                    expected_low=facts.plausible_low,
+                    expected_high=facts.plausible_high,
+                    sentence=f"{series} shows {value:.6g} {facts.unit}, which cannot be true: "
+                    "check its wiring, scale and profile.",
+                )
+            )
+        return found
+
+    def _stuck(self, state: _MeterState, row: GridRow, site: SiteState) -> list[AnomalyRecord]:
+        if not self._is_frozen(state, row, site):
+            state.frozen_polls = 0
+            self._clear("stuck", state.meter.name)
+            return []
+        if state.frozen_polls == 0:
+            state.frozen_since_us = row.tick_us
+        state.frozen_polls += 1
+        if state.frozen_polls < STUCK_POLLS or row.tick_us - state.frozen_since_us < STUCK_US:
+            return []
+        return [
+            AnomalyRecord(
+                at_us=row.tick_us,
+                kind="stuck",
+                series=state.meter.name,
+                since_us=state.frozen_since_us,
+                observed=None if state.power is None else float(row.values[state.power]),
+                expected_low=None,
+                expected_high=None,
+                sentence=f"All values of {state.meter.name} are frozen: restart the meter or check its gateway.",
+            )
+        ]
+
+    def _is_frozen(self, state: _MeterState, row: GridRow, site: SiteState) -> bool:
+        if self._previous is None or not site.grid_is_up or not state.voltage:
+            return False
+        now, before = row.values[state.columns], self._previous.values[state.columns]
+        return bool(row.values[state.voltage].max() > 0) and np.array_equal(now, before)
+
+    def _sign(self, state: _MeterState, row: GridRow) -> list[AnomalyRecord]:
+        if state.power is None or state.meter.role not in ("solar", "load"):
+            return []
+        power_w = float(row.values[state.power])
+        wrong_w = power_w if state.meter.role == "solar" else -power_w
+        if not wrong_w > max(SIGN_W_MIN, state.meter.rated_power_w * 0.01):
+            state.wrong_sign_polls = 0
+            self._clear("sign", str(self._series[state.power]))
+            return []
+        if state.wrong_sign_polls == 0:
+            state.wrong_sign_since_us = row.tick_us
+        state.wrong_sign_polls += 1
+        if state.wrong_sign_polls < SIGN_POLLS:
+            return []
+        does = "consumes" if state.meter.role == "solar" else "produces"
+        return [
+            AnomalyRecord(
+                at_us=row.tick_us,
+                kind="sign",
+                series=str(self._series[state.power]),
+                since_us=state.wrong_sign_since_us,
+                observed=power_w,
+                expected_low=None if state.meter.role == "solar" else 0.0,
+                expected_high=0.0 if state.meter.role == "solar" else None,
+                sentence=f"The {state.meter.role} meter {state.meter.name} {does}: turn its current transformer.",
+            )
+        ]
+
+    def _spike(self, state: _MeterState, row: GridRow) -> list[AnomalyRecord]:
+        if state.power is None or np.isnan(power_w := float(row.values[state.power])):
+            return []
+        nearby = state.neighbourhood
+        if len(nearby) < NEIGHBOURHOOD_POLLS:
+            nearby.append(power_w)
+            return []
+        median = float(np.median(nearby))
+        spread = float(np.median(np.abs(np.array(nearby) - median)))
+        limit_w = max(state.meter.rated_power_w * SPIKE_RATED_FRACTION, spread * SPIKE_SPREADS)
+        if abs(power_w - median) > limit_w and len(state.excursion) < SPIKE_POLLS_MAX:
+            state.excursion.append((row.tick_us, power_w))
+            return []
+        excursion, state.excursion = state.excursion, []
+        nearby.append(power_w)
+        if not excursion or abs(power_w - median) > limit_w:
+            return []  # nothing happened, or it stayed: a load
+        since_us, peak_w = max(excursion, key=lambda one: abs(one[1] - median))
+        series = str(self._series[state.power])
+        record = AnomalyRecord(
+            at_us=row.tick_us,
+            kind="spike",
+            series=series,
+            since_us=since_us,
+            observed=peak_w,
+            expected_low=median - limit_w,
+            expected_high=median + limit_w,
+            sentence=f"{series} jumped to {peak_w:.0f} W from about {median:.0f} W and back: "
+            "check terminals and shielding of the line.",
+        )
+        return self._latch([record], row.tick_us)
+
+    def latch_residual(self, record: AnomalyRecord | None, at_us: UtcUs) -> list[AnomalyRecord]:
+        """Take the verdict of the residual rule, which looks at steps and not at rows."""
+        if record is None:
+            self._clear("residual", "consumption_w")
+            return []
+        return self._latch([record], at_us)
+
+    def _latch(self, found: list[AnomalyRecord], _at_us: UtcUs) -> list[AnomalyRecord]:
+        onsets = [record for record in found if (record.kind, record.series) not in self._active]
+        for record in onsets:
+            self._active[record.kind, record.series] = record
+        return onsets
+
+    def _clear(self, kind: AnomalyKind, series: str) -> None:
+        self._active.pop((kind, series), None)
+
+    def _forget(self, now_us: UtcUs) -> None:
+        for key, record in list(self._active.items()):
+            if key[0] in ("range", "spike") and now_us - record.at_us > SHOWN_US:
+                del self._active[key]
+
+
+def _meter_state(meter: MeterConfig, series: Sequence[Series]) -> _MeterState:
+    columns = [column for column, one in enumerate(series) if one.meter == meter.name]
+    assert columns, "every configured meter has series"
+    by_measurand = {series[column].measurand: column for column in columns}
+    return _MeterState(
+        meter=meter,
+        columns=slice(columns[0], columns[-1] + 1),
+        power=by_measurand.get(Measurand.ACTIVE_POWER_W),
+        voltage=[column for measurand, column in by_measurand.items() if measurand.facts.unit == "V"],
+    )

@@ -1,0 +1,115 @@
+"""The time grid: readings of one sweep become one aligned row, rows become recording periods. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firmware_bridge.reading import Quality, Reading, Series, UtcUs, floor_us
+from gateway.contract.readings import pack_block
+from gateway.contract.records import Aggregate, ReadingsBlock
+
+F64 = NDArray[np.float64]
+U8 = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class GridRow:
+    """All series at one tick; never changed after it is made.
+
+    `values` is float64 with NaN exactly where `quality` is MISSING, in the order of the series.
+    """
+
+    tick_us: UtcUs
+    values: F64
+    quality: U8
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedPeriod:
+    """A recording period that is over: its block for the store, its aggregates for the window."""
+
+    block: ReadingsBlock
+    aggregates: list[Aggregate]
+
+
+def align(tick_us: UtcUs, readings: Sequence[Reading]) -> GridRow:
+    """The row of one sweep; readings come in the order of the series."""
+    return GridRow(
+        tick_us,
+        np.array([np.nan if r.value is None else r.value for r in readings], dtype=np.float64),
+        np.array([r.quality for r in readings], dtype=np.uint8),
+    )
+
+
+def next_tick(tick_us: UtcUs, now_us: UtcUs, poll_us: int) -> UtcUs:
+    """The tick after `tick_us`: on the grid, and not in the past. A late loop skips, never crowds."""
+    following = UtcUs(tick_us + poll_us)
+    return following if now_us < following + poll_us else floor_us(now_us, poll_us)
+
+
+class RecordingPeriod:
+    """Sums rows up to mean, min, max, count and quality per series, one block per period."""
+
+    def __init__(self, series: Sequence[Series], *, period_us: int, poll_us: int) -> None:
+        assert period_us % poll_us == 0
+        self._series = list(series)
+        self._period_us = period_us
+        self._poll_us = poll_us
+        self._rows: list[GridRow] = []
+
+    def add(self, row: GridRow) -> list[ClosedPeriod]:
+        """Take one row; give the periods that ended: with its last tick, or with a jump in time."""
+        closed = []
+        if self._rows and self._start_us(self._rows[0]) != self._start_us(row):
+            closed.append(self._close())
+        self._rows.append(row)
+        if row.tick_us + self._poll_us >= self._start_us(row) + self._period_us:
+            closed.append(self._close())
+        return closed
+
+    def close(self) -> list[ClosedPeriod]:
+        """Give what is open, for an orderly stop."""
+        return [self._close()] if self._rows else []
+
+    def _start_us(self, row: GridRow) -> UtcUs:
+        return floor_us(row.tick_us, self._period_us)
+
+    def _close(self) -> ClosedPeriod:
+        rows, self._rows = self._rows, []
+        aggregates = _aggregate(self._series, rows, self._period_us // self._poll_us)
+        block = pack_block(
+            aggregates,
+            start_us=self._start_us(rows[0]),
+            period_us=self._period_us,
+            first_us=rows[0].tick_us,
+            last_us=rows[-1].tick_us,
+        )
+        return ClosedPeriod(block, aggregates)
+
+
+def _aggregate(series: Sequence[Series], rows: Sequence[GridRow], polls: int) -> list[Aggregate]:
+    # [series, time]: reductions run along the contiguous time axis (law 3)
+    values = np.array([row.values for row in rows]).T.copy()
+    quality = np.array([row.quality for row in rows]).T.copy()
+    present = quality != Quality.MISSING
+    counts = present.sum(axis=1)
+    sums = np.where(present, values, 0.0).sum(axis=1)
+    lows = np.where(present, values, np.inf).min(axis=1)
+    highs = np.where(present, values, -np.inf).max(axis=1)
+    all_good = (quality == Quality.GOOD).sum(axis=1) == polls
+    return [
+        Aggregate(one, mean / count, low, high, count, Quality.GOOD if good else Quality.SUSPECT)
+        if count
+        else Aggregate(one, None, None, None, 0, Quality.MISSING)
+        for one, mean, low, high, count, good in zip(
+            series,
+            sums.tolist(),
+            lows.tolist(),
+            highs.tolist(),
+            counts.tolist(),
+            all_good.tolist(),
+            strict=True,
+        )
+    ]

@@ -1,0 +1,60 @@
+"""The last week of the site in forecast steps. Pure.
+
+It is fed from recording periods alone, live and at start-up alike, so after a restart the window
+is what was on disk.
+"""
+
+import numpy as np
+
+from firmware_bridge.reading import UtcUs, floor_us
+from gateway.contract.inputs import F64, HISTORY_STEPS, STEP_US, Mask
+
+# A step stands on at least half of its polls; less says too little about a quarter of an hour.
+KNOWN_FRACTION_MIN = 0.5
+
+
+class Window:
+    """A ring of steps: sum and weight of the site's consumption, newest at the end."""
+
+    def __init__(self, *, polls_per_step: int) -> None:
+        self._weight_min = polls_per_step * KNOWN_FRACTION_MIN
+        self._sums = np.zeros(HISTORY_STEPS)
+        self._weights = np.zeros(HISTORY_STEPS)
+        self._end_us: UtcUs | None = None
+
+    def add(self, start_us: UtcUs, mean_w: float | None, polls: int) -> None:
+        """Take the mean of one recording period that began at `start_us`; old ones out of reach are ignored."""
+        end_us = UtcUs(floor_us(start_us, STEP_US) + STEP_US)
+        self.advance(end_us)
+        assert self._end_us is not None
+        index = HISTORY_STEPS + (end_us - self._end_us) // STEP_US - 1
+        if mean_w is not None and index >= 0:
+            self._sums[index] += mean_w * polls
+            self._weights[index] += polls
+
+    def advance(self, end_us: UtcUs) -> None:
+        """Let the window end at `end_us` (never earlier than before); steps without data are unknown."""
+        if self._end_us is None:
+            self._end_us = end_us
+        steps = min((end_us - self._end_us) // STEP_US, HISTORY_STEPS)
+        if steps > 0:
+            for ring in (self._sums, self._weights):
+                ring[:-steps] = ring[steps:]
+                ring[HISTORY_STEPS - steps :] = 0.0
+            self._end_us = end_us
+
+    def history(self) -> tuple[F64, Mask]:
+        """Average power of each step, watts, and which are known; oldest first."""
+        known = self._weights >= self._weight_min
+        return np.where(known, self._sums / np.maximum(self._weights, 1), 0.0), known
+
+    def recent_w(self, steps: int) -> list[float | None]:
+        """The last `steps` averages for a picture; None where unknown."""
+        power, known = self.history()
+        recent = zip(power[-steps:].tolist(), known[-steps:].tolist(), strict=True)
+        return [round(value, 1) if is_known else None for value, is_known in recent]
+
+    @property
+    def end_us(self) -> UtcUs | None:
+        """Where the window ends; None before the first period."""
+        return self._end_us
