@@ -82,7 +82,7 @@ def is_forecastable(known: Mask) -> NDArray[np.bool_]:
 
 
 def scale_window(power_w: F64, known: Mask) -> Scaled:
-    """Subtract the last known value and divide by the robust spread of what is known.
+    """Subtract the last known value and divide by the standard deviation of what is known.
 
     Args:
         power_w: average power of the slots before the issue instant, oldest first, watts,
@@ -92,8 +92,10 @@ def scale_window(power_w: F64, known: Mask) -> Scaled:
     last = HISTORY_STEPS - 1 - np.argmax(known[..., ::-1], axis=-1)
     anchor = np.take_along_axis(power_w, last[..., np.newaxis], axis=-1)
     anchor = np.where(known.any(axis=-1, keepdims=True), anchor, 0.0)
-    masked = np.ma.masked_array(power_w, mask=~known)
-    scale = np.maximum(np.asarray(masked.std(axis=-1, keepdims=True).filled(0.0)), SCALE_W_MIN)
+    count = np.maximum(known.sum(axis=-1, keepdims=True), 1)
+    mean = np.where(known, power_w, 0.0).sum(axis=-1, keepdims=True) / count
+    spread = np.sqrt(np.where(known, (power_w - mean) ** 2, 0.0).sum(axis=-1, keepdims=True) / count)
+    scale = np.maximum(spread, SCALE_W_MIN)
     values = np.where(known, (power_w - anchor) / scale, 0.0)
     return Scaled(values, known, anchor[..., 0], scale[..., 0])
 
@@ -125,7 +127,8 @@ def forecast_tensor(scaled: Scaled, issued_us: I64, zone: ZoneInfo) -> F32:
         *(wave(harmonic * phase) for harmonic in (1, 2, 3) for wave in (np.sin, np.cos)),
         *((weekday == day) for day in range(7)),
     ]
-    return np.stack(columns, axis=-1).astype(np.float32)
+    tensor: F32 = np.stack(columns, axis=-1).astype(np.float32)
+    return tensor
 
 
 def restore_w(output: F32, scaled: Scaled) -> F64:

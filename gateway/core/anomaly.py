@@ -33,6 +33,7 @@ SPIKE_POLLS_MAX = 3
 NEIGHBOURHOOD_POLLS = 15
 # An event without an end of its own is shown this long.
 SHOWN_US = 3600 * US_PER_S
+_NEVER = UtcUs(0)
 
 
 @dataclass(slots=True)
@@ -44,9 +45,9 @@ class _MeterState:
     power: int | None
     voltage: list[int]
     frozen_polls: int = 0
-    frozen_since_us: UtcUs = UtcUs(0)
+    frozen_since_us: UtcUs = _NEVER
     wrong_sign_polls: int = 0
-    wrong_sign_since_us: UtcUs = UtcUs(0)
+    wrong_sign_since_us: UtcUs = _NEVER
     neighbourhood: deque[float] = field(default_factory=lambda: deque(maxlen=NEIGHBOURHOOD_POLLS))
     excursion: list[tuple[UtcUs, float]] = field(default_factory=list)
 
@@ -70,7 +71,7 @@ class AnomalyRules:
         onsets: list[AnomalyRecord] = []
         for state in self._meters:
             found = [*self._range(state, row), *self._stuck(state, row, site), *self._sign(state, row)]
-            onsets += self._latch(found, row.tick_us)
+            onsets += self._latch(found)
             onsets += self._spike(state, row)
         self._previous = row
         self._forget(row.tick_us)
@@ -184,16 +185,16 @@ class AnomalyRules:
             sentence=f"{series} jumped to {peak_w:.0f} W from about {median:.0f} W and back: "
             "check terminals and shielding of the line.",
         )
-        return self._latch([record], row.tick_us)
+        return self._latch([record])
 
-    def latch_residual(self, record: AnomalyRecord | None, at_us: UtcUs) -> list[AnomalyRecord]:
+    def latch_residual(self, record: AnomalyRecord | None) -> list[AnomalyRecord]:
         """Take the verdict of the residual rule, which looks at steps and not at rows."""
         if record is None:
             self._clear("residual", "consumption_w")
             return []
-        return self._latch([record], at_us)
+        return self._latch([record])
 
-    def _latch(self, found: list[AnomalyRecord], _at_us: UtcUs) -> list[AnomalyRecord]:
+    def _latch(self, found: list[AnomalyRecord]) -> list[AnomalyRecord]:
         onsets = [record for record in found if (record.kind, record.series) not in self._active]
         for record in onsets:
             self._active[record.kind, record.series] = record
