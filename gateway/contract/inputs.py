@@ -48,7 +48,7 @@ CHANNEL_NAMES = (
 CHANNELS = len(CHANNEL_NAMES)
 
 _DAY_US = 86_400_000_000
-_HOUR_US = 3_600_000_000
+_HALF_HOUR_US = 1_800_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,8 @@ def scale_window(power_w: F64, known: Mask) -> Scaled:
             `[..., HISTORY_STEPS]`; values where `known` is False are ignored.
         known: which of them were measured.
     """
+    # A sum depends on the order of its terms: along contiguous time it is the same for one window and for many.
+    power_w, known = np.ascontiguousarray(power_w), np.ascontiguousarray(known)
     last = HISTORY_STEPS - 1 - np.argmax(known[..., ::-1], axis=-1)
     anchor = np.take_along_axis(power_w, last[..., np.newaxis], axis=-1)
     anchor = np.where(known.any(axis=-1, keepdims=True), anchor, 0.0)
@@ -139,9 +141,12 @@ def restore_w(output: F32, scaled: Scaled) -> F64:
 
 
 def utc_offset_us(at_us: I64, zone: ZoneInfo) -> I64:
-    """Local time minus UTC at each instant, microseconds; offsets change on full hours at most."""
-    hours, where = np.unique(at_us // _HOUR_US, return_inverse=True)
-    offsets = np.array([_offset_us(int(hour), zone) for hour in hours], dtype=np.int64)
+    """Local time minus UTC at each instant, microseconds.
+
+    Clocks are changed on a full hour of UTC, on Lord Howe Island on a half.
+    """
+    halves, where = np.unique(at_us // _HALF_HOUR_US, return_inverse=True)
+    offsets = np.array([_offset_us(int(half) * _HALF_HOUR_US, zone) for half in halves], dtype=np.int64)
     return offsets[where].reshape(at_us.shape)
 
 
@@ -174,7 +179,7 @@ def _recent_mean(scaled: Scaled, steps: int) -> F64:
     return np.asarray(scaled.values[..., -steps:].sum(axis=-1) / np.maximum(count, 1))
 
 
-def _offset_us(hour: int, zone: ZoneInfo) -> int:
-    offset = datetime.fromtimestamp(hour * 3600, UTC).astimezone(zone).utcoffset()
+def _offset_us(at_us: int, zone: ZoneInfo) -> int:
+    offset = datetime.fromtimestamp(at_us // 1_000_000, UTC).astimezone(zone).utcoffset()
     assert offset is not None
     return int(offset.total_seconds()) * 1_000_000
