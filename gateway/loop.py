@@ -1,0 +1,196 @@
+"""The tick: take the sweep, add it to the window, run what is due, decide, record, say we live.
+
+One sweep of the meters is the snapshot of a tick and never changes during it. Everything a tick
+concludes is written in one transaction, so reading and decision stand or fall together.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from firmware_bridge.bridge import Bridge
+from firmware_bridge.clock import Clock
+from firmware_bridge.reading import US_PER_S, UtcUs, floor_us
+from gateway.config import Config
+from gateway.contract.inputs import STEP_US, forecast_tensor, is_forecastable, scale_window
+from gateway.contract.readings import unpack_block
+from gateway.contract.records import Aggregate, DecisionRecord, ForecastRecord, Record
+from gateway.core.anomaly import AnomalyRules
+from gateway.core.decision import decide, is_news
+from gateway.core.forecast import baseline, from_model
+from gateway.core.grid import ClosedPeriod, GridRow, RecordingPeriod, align, next_tick
+from gateway.core.residual import ResidualRule
+from gateway.core.site import Site, SiteState
+from gateway.core.window import Window
+from gateway.shell.inference import Inference
+from gateway.shell.store import Store
+
+# What a sweep may take of its period: the rest is for thinking and writing.
+SWEEP_FRACTION = 0.8
+
+
+@dataclass(slots=True)
+class Now:
+    """What the last tick saw and concluded, for the page."""
+
+    row: GridRow | None = None
+    site: SiteState | None = None
+    forecast: ForecastRecord | None = None
+    decision: DecisionRecord | None = None
+    ticks: int = 0
+    late_ms_max: float = 0.0
+
+
+class Loop:
+    """Owns the tick and all that it remembers."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        clock: Clock,
+        bridge: Bridge,
+        store: Store,
+        inference: Inference,
+        alive: Callable[[], None],
+    ) -> None:
+        self._clock, self._bridge, self._store, self._inference = clock, bridge, store, inference
+        self._alive = alive
+        self._zone = ZoneInfo(config.site.time_zone)
+        self._poll_us = config.record.poll_period_s * US_PER_S
+        self._sweep_deadline_s = config.record.poll_period_s * SWEEP_FRACTION
+        self._site = Site(bridge.series, config.meters, config.site.nominal_voltage_v)
+        self._period = RecordingPeriod(
+            bridge.series, period_us=config.record.recording_period_s * US_PER_S, poll_us=self._poll_us
+        )
+        self.window = Window(polls_per_step=STEP_US // self._poll_us)
+        self.rules = AnomalyRules(bridge.series, config.meters)
+        self._residual = ResidualRule(max(meter.rated_power_w for meter in config.meters))
+        self._outage_since_us: UtcUs | None = None
+        self._grid_was_up = True
+        self._stopping = False
+        self._sleep: asyncio.Timeout | None = None
+        self.now = Now()
+
+    async def restore(self, history_us: int) -> None:
+        """Fill the window from the store: after a restart the gateway knows what it knew."""
+        blocks = [block async for block in self._store.blocks_since(UtcUs(self._clock.utc_us() - history_us))]
+        for block in reversed(blocks):
+            self._feed_window(block.start_us, unpack_block(block))
+
+    async def run(self) -> None:
+        """Tick until `stop`, then write what is open."""
+        tick_us = UtcUs(floor_us(self._clock.utc_us(), self._poll_us) + self._poll_us)
+        while not self._stopping:
+            await self._sleep_until(tick_us)
+            if self._stopping:
+                break
+            self._clock.hold_before(UtcUs(tick_us + self._poll_us))
+            self._note_lateness(tick_us)
+            await self._tick(tick_us)
+            self._alive()
+            tick_us = next_tick(tick_us, self._clock.utc_us(), self._poll_us)
+        await self._store.append([closed.block for closed in self._period.close()], self._clock.utc_us())
+
+    def stop(self) -> None:
+        """End `run` after the tick it is in: a transaction is never cut short."""
+        self._stopping = True
+        if self._sleep is not None:
+            self._sleep.reschedule(0)
+
+    async def _tick(self, tick_us: UtcUs) -> None:
+        readings = await self._bridge.sweep(tick_us, self._sweep_deadline_s)
+        row = align(tick_us, readings)
+        site = self._site.state(row.values)
+        self._note_grid(tick_us, site)
+        records: list[Record] = [*self.rules.look(row, site)]
+        for closed in self._period.add(row):
+            records += self._take(closed)
+        if (tick_us + self._poll_us) % STEP_US == 0:
+            records += await self._finish_step(tick_us)
+        records += self._decide(tick_us)
+        self.now.row, self.now.site, self.now.ticks = row, site, self.now.ticks + 1
+        if records:
+            await self._store.append(records, self._clock.utc_us())
+
+    def _take(self, closed: ClosedPeriod) -> list[Record]:
+        self._feed_window(closed.block.start_us, closed.aggregates)
+        return [closed.block]
+
+    def _feed_window(self, start_us: UtcUs, aggregates: Sequence[Aggregate]) -> None:
+        by_series = {aggregate.series: aggregate for aggregate in aggregates}
+        means = np.full(len(self._bridge.series), np.nan)
+        for column, series in enumerate(self._bridge.series):
+            aggregate = by_series.get(series)
+            if aggregate is not None and aggregate.mean is not None:
+                means[column] = aggregate.mean
+        polls = max((aggregate.count for aggregate in aggregates), default=0)
+        self.window.add(start_us, self._site.state(means).consumption_w, polls)
+
+    async def _finish_step(self, tick_us: UtcUs) -> list[Record]:
+        """A forecast step is over: judge it, and look a day ahead from its end."""
+        end_us = UtcUs(tick_us + self._poll_us)
+        self.window.advance(end_us)
+        history, known = self.window.history()
+        mean_w = float(history[-1]) if known[-1] else None
+        start_us = UtcUs(end_us - STEP_US)
+        grid_was_up, self._grid_was_up = self._grid_was_up, self._outage_since_us is None
+        trouble = self._residual.look(start_us, mean_w, grid_was_up=grid_was_up)
+        records: list[Record] = [*self.rules.latch_residual(trouble)]
+        forecasts = await self._forecast(tick_us, end_us)
+        if forecasts:
+            self.now.forecast = forecasts[0]
+            self._residual.expect(forecasts[0])
+        return [*records, *forecasts]
+
+    async def _forecast(self, tick_us: UtcUs, start_us: UtcUs) -> list[ForecastRecord]:
+        """The forecasts of the day from `start_us`, the one to act on first; the baseline is always there."""
+        history, known = self.window.history()
+        naive = baseline(history, known, issued_us=tick_us, start_us=start_us, zone=self._zone)
+        forecasts = [] if naive is None else [naive]
+        if is_forecastable(known):
+            scaled = scale_window(history, known)
+            tensor = forecast_tensor(scaled, np.asarray(start_us, dtype=np.int64), self._zone)
+            if (answer := await self._inference.forecast(tensor[np.newaxis])) is not None:
+                output, bundle = answer
+                forecasts.insert(
+                    0, from_model(output[0], scaled, bundle=bundle, issued_us=tick_us, start_us=start_us)
+                )
+        return forecasts
+
+    def _decide(self, tick_us: UtcUs) -> list[Record]:
+        decision = decide(
+            tick_us,
+            outage_since_us=self._outage_since_us,
+            forecast=self.now.forecast,
+            anomalies=self.rules.active,
+            zone=self._zone,
+        )
+        if not is_news(self.now.decision, decision):
+            return []
+        self.now.decision = decision
+        return [decision]
+
+    def _note_grid(self, tick_us: UtcUs, site: SiteState) -> None:
+        if site.grid_is_up:
+            self._outage_since_us = None
+            return
+        self._grid_was_up = False
+        if self._outage_since_us is None:
+            self._outage_since_us = tick_us
+
+    def _note_lateness(self, tick_us: UtcUs) -> None:
+        late_ms = (self._clock.utc_us() - tick_us) / 1000 / self._clock.rate
+        self.now.late_ms_max = max(self.now.late_ms_max, late_ms)
+
+    async def _sleep_until(self, at_us: UtcUs) -> None:
+        try:
+            async with asyncio.timeout(None) as self._sleep:
+                await self._clock.sleep_until(at_us)
+        except TimeoutError:
+            pass  # stop() woke us
+        finally:
+            self._sleep = None
