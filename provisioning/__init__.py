@@ -1,0 +1,1 @@
+"""The installer's tools: what sets a site up, checks it and explains it."""
