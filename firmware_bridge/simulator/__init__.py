@@ -1,0 +1,1 @@
+"""Meters that answer, replay recorded days, and misbehave on demand; with an encoder of their own."""
