@@ -1,0 +1,264 @@
+import asyncio
+import math
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firmware_bridge.errors import SettingError
+from gateway.shell import status_page
+from gateway.shell.status_page import CONNECTIONS_MAX, is_own_host, serve
+from tests.sim.chromium import CHROMIUM, open_tab
+
+HOUR_US = 3_600_000_000
+SLOT_US = HOUR_US // 4
+NOW_US = 1_760_641_620_000_000  # 2025-10-16 19:07 UTC
+START_US = NOW_US - NOW_US % SLOT_US
+HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=1</script>'
+OWN = frozenset({"localhost", "gateway", "gateway.local"})
+
+
+def day_w(slot: int) -> float:
+    """A house: base load, a morning and an evening peak."""
+    hour = slot / 4 % 24
+    return 300 + 900 * math.exp(-((hour - 7.5) ** 2) / 3) + 2200 * math.exp(-((hour - 19.5) ** 2) / 5)
+
+
+def sample_status() -> dict[str, Any]:
+    """A status as the gateway gives it, with a gap, a silent meter, an anomaly and hostile texts."""
+    clock_slot = START_US // SLOT_US
+    median = [day_w(clock_slot + i) for i in range(96)]
+    measured: list[float | None] = [day_w(clock_slot + i) * (1.1 + 0.12 * math.sin(i * 2.3)) for i in range(-96, 0)]
+    measured[30:36] = [None] * 6
+    return {
+        "site": f"shop-ikeja-01 {HOSTILE}",
+        "now_us": NOW_US,
+        "software": "0.1.0",
+        "rate": 1.0,
+        "verdict": "attention",
+        "sentence": "The meter roof is silent for 4 minutes; the rest goes on and nothing is lost.",
+        "power": {"consumption_w": 2345.6, "grid_w": 2345.6, "solar_w": -0.0, "at_us": NOW_US - 1_000_000},
+        "forecast": {
+            "rung": "model",
+            "bundle": "ab" * 32,
+            "issued_us": START_US,
+            "start_us": START_US,
+            "step_us": SLOT_US,
+            "p10": [round(0.7 * one) for one in median],
+            "p50": [round(one) for one in median],
+            "p90": [round(1.35 * one) for one in median],
+        },
+        "actual": {"start_us": START_US - 96 * SLOT_US, "step_us": SLOT_US, "values_w": measured},
+        "anomalies": [
+            {
+                "at_us": START_US - 9 * HOUR_US,
+                "kind": "stuck",
+                "series": "main.voltage_l1_v",
+                "sentence": "main.voltage_l1_v has not moved for 15 minutes; at this hour it moves every minute.",
+            },
+            {"at_us": START_US - 5 * HOUR_US, "kind": "spike", "series": "main", "sentence": HOSTILE},
+        ],
+        "queue": {
+            "records": 12,
+            "oldest_us": NOW_US - 180_000_000,
+            "acknowledged": 48_211,
+            "last_error": None,
+            "last_success_us": NOW_US - 190_000_000,
+        },
+        "model": {
+            "bundle": "ab" * 32,
+            "release": 2,
+            "origin": "update",
+            "rung": "model",
+            "last_report": "release 3 refused: forecaster.tflite is not the file of the manifest",
+        },
+        "bus": [
+            {
+                "meter": "main",
+                "profile": "eastron_sdm630",
+                "reads": 481_204,
+                "errors": 3,
+                "silent_since_us": None,
+                "last_error": None,
+            },
+            {
+                "meter": "roof",
+                "profile": "abb_b23",
+                "reads": 1_204,
+                "errors": 240,
+                "silent_since_us": NOW_US - 240_000_000,
+                "last_error": f"no reply from unit 2 {HOSTILE}",
+            },
+        ],
+        "tick": {"count": 86_400, "late_ms_max": 3.2},
+        "loss_window_s": 60,
+    }
+
+
+@asynccontextmanager
+async def page(status: status_page.Status = sample_status) -> AsyncIterator[int]:
+    """The page on a free port of the loopback."""
+    listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    async with asyncio.TaskGroup() as group:
+        server = group.create_task(serve(status, "127.0.0.1", 0, on_listening=listening.set_result))
+        yield await listening
+        server.cancel()
+
+
+@asynccontextmanager
+async def answer_to(path: str, **options: Any) -> AsyncIterator[aiohttp.ClientResponse]:
+    async with (
+        page() as port,
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{port}{path}", **options) as answer,
+    ):
+        yield answer
+
+
+async def test_the_status_is_the_dictionary_as_json_and_never_cached():
+    async with answer_to("/status.json") as answer:
+        assert answer.status == 200
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert await answer.json() == msgspec.json.decode(msgspec.json.encode(sample_status()))
+
+
+async def test_health_holds_no_data():
+    async with answer_to("/healthz") as answer:
+        assert (answer.status, await answer.text()) == (200, "ok\n")
+
+
+@pytest.mark.parametrize("path", ["/", "/page.js", "/page.css", "/icon.svg", "/status.json", "/healthz", "/nothing"])
+async def test_every_answer_forbids_what_did_not_come_from_here(path: str):
+    async with answer_to(path) as answer:
+        policy = answer.headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'")
+        assert "unsafe" not in policy
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.status == (404 if path == "/nothing" else 200)
+
+
+async def test_the_page_is_small_and_names_no_other_place():
+    total = 0
+    for path in ("/", "/page.js", "/page.css", "/icon.svg"):
+        async with answer_to(path) as answer:
+            text = await answer.text()
+        total += len(text.encode())
+        assert "https:" not in text
+        assert "http:" not in text.replace("http://www.w3.org/2000/svg", "")
+    assert total < 40_000
+
+
+async def test_the_page_has_no_inline_script_or_style():
+    async with answer_to("/") as answer:
+        text = await answer.text()
+    assert "<style" not in text
+    assert "style=" not in text
+    assert " on" not in text.replace(" on the", "")
+    assert text.count("<script") == text.count('<script type="module" src="page.js"')
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8480", "192.0.2.1", "[::1", ""])
+async def test_a_foreign_host_header_is_refused(host: str):
+    async with answer_to("/status.json", headers={"Host": host}) as answer:
+        assert answer.status in (400, 421)
+        assert "site" not in await answer.text()
+
+
+async def test_nothing_can_be_changed_through_the_page():
+    async with page() as port, aiohttp.ClientSession() as session:
+        for method in ("POST", "PUT", "DELETE", "PATCH"):
+            async with session.request(method, f"http://127.0.0.1:{port}/status.json", data=b"x") as answer:
+                assert answer.status == 405
+
+
+def test_the_gateway_knows_its_names_and_the_address_it_was_reached_at():
+    assert is_own_host(["localhost:8480"], "127.0.0.1", OWN)
+    assert is_own_host(["Gateway.local"], "192.168.1.9", OWN)
+    assert is_own_host(["192.168.1.9:80"], "192.168.1.9", OWN)
+    assert is_own_host(["192.168.1.9"], "::ffff:192.168.1.9", OWN)
+    assert is_own_host(["[fe80::1]:8480"], "fe80::1", OWN)
+
+
+def test_missing_repeated_and_foreign_names_are_not_its_own():
+    for headers in ([], ["localhost", "evil.example"], ["evil.example"], ["localhost.evil.example"], ["[bad"]):
+        assert not is_own_host(headers, "127.0.0.1", OWN)
+
+
+@given(st.text(max_size=60))
+def test_any_host_header_is_judged_without_an_error(header: str):
+    assert is_own_host([header], "127.0.0.1", OWN) in (True, False)
+
+
+async def test_a_taken_port_is_a_wrong_setting():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingError, match=rf"page\.port = {port}: is taken by another program; choose another"):
+            await serve(sample_status, "127.0.0.1", port)
+
+
+async def test_an_address_of_another_machine_is_a_wrong_setting():
+    with pytest.raises(SettingError, match=r"page\.host = 192\.0\.2\.1"):
+        await serve(sample_status, "192.0.2.1", 0)
+
+
+async def test_clients_that_say_nothing_cannot_lock_the_page():
+    async with page() as port:
+        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3 * CONNECTIONS_MAX)]
+        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/healthz") as answer:
+            assert answer.status == 200
+        assert await silent[0][0].read() == b""  # the oldest was shown out
+        for _, writer in silent:
+            writer.close()
+
+
+async def test_a_client_in_mid_request_does_not_hold_up_the_shutdown():
+    async with page() as port:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: local")
+        await writer.drain()
+    writer.close()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: apt-get install chromium)")
+class TestInChromium:
+    @pytest.mark.parametrize("width", [320, 390, 1280])
+    async def test_it_shows_the_site_without_complaint_or_sideways_scroll(self, width: int, tmp_path):
+        async with page() as port, open_tab(tmp_path) as tab:
+            await tab.open(f"http://127.0.0.1:{port}/", width=width)
+            await tab.until("document.getElementById('consumption').textContent !== '–'")
+            assert await tab.evaluate("document.querySelector('.big').innerText") == "2.35 kW"
+            assert await tab.evaluate("document.documentElement.scrollWidth") <= width
+            assert await tab.evaluate("document.querySelectorAll('#chart path.actual').length") == 2  # the gap
+            assert tab.complaints == []
+            assert {url.split("/")[2] for url in tab.requests} == {f"127.0.0.1:{port}"}
+
+    async def test_texts_from_outside_are_inert(self, tmp_path):
+        async with page() as port, open_tab(tmp_path) as tab:
+            await tab.open(f"http://127.0.0.1:{port}/")
+            await tab.until("document.getElementById('meters').rows.length === 2")
+            assert "onerror" in await tab.evaluate("document.getElementById('meters').innerText")
+            assert await tab.evaluate("document.querySelectorAll('main img, main script').length") == 0
+            assert await tab.evaluate("document.title") == "SmartWatts Edge"
+
+    async def test_a_gateway_that_knows_nothing_yet_is_shown_too(self, tmp_path):
+        empty = {"site": "new", "now_us": NOW_US, "verdict": "normal", "sentence": "Just started.", "power": {}}
+        async with page(lambda: empty | {"forecast": None, "actual": None}) as port, open_tab(tmp_path) as tab:
+            await tab.open(f"http://127.0.0.1:{port}/")
+            await tab.until("document.getElementById('verdict').textContent === 'Just started.'")
+            assert await tab.evaluate("document.querySelector('.big').innerText") == "– not known"
+            assert tab.complaints == []
+
+    async def test_a_gateway_that_went_away_is_said_and_found_again(self, tmp_path):
+        async with open_tab(tmp_path) as tab:
+            async with page() as port:
+                await tab.open(f"http://127.0.0.1:{port}/")
+                await tab.until("document.getElementById('meters').rows.length === 2")
+            await tab.until("!document.getElementById('lost').hidden")
+            assert "has not answered since" in await tab.evaluate("document.getElementById('lost').innerText")
