@@ -28,8 +28,9 @@ Text = Annotated[str, Meta(max_length=TEXT_CHARACTERS_MAX)]
 Rung = Literal["model", "seasonal_naive", "daily_naive", "last_value"]
 AnomalyKind = Literal["range", "stuck", "sign", "spike", "residual"]
 Sequence = Annotated[int, Meta(ge=1)]
-GatewayId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-Generation = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
+# \Z and not $, which lets a line end through
+GatewayId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}\Z")]
+Generation = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
 
 
 class RecordError(ValueError):
