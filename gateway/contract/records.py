@@ -139,6 +139,8 @@ Record = ReadingsBlock | ForecastRecord | AnomalyRecord | DecisionRecord | Model
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
+# All that msgspec raises for bytes it cannot take; nesting without end is a RecursionError.
+_UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, OverflowError, RecursionError)
 
 
 def encode_record(record: Record) -> bytes:
@@ -160,7 +162,7 @@ def decode_record(body: bytes) -> Record:
         if not unpacker.eof or unpacker.unused_data:
             raise RecordError("record is cut short, too large, or followed by other bytes")
         return _DECODER.decode(unpacked)
-    except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError, OverflowError) as error:
+    except (zlib.error, *_UNDECODABLE) as error:
         raise RecordError(f"record cannot be decoded: {error}") from error
 
 
@@ -210,7 +212,7 @@ def decode_batch(body: bytes) -> Batch:
         raise RecordError(f"batch of {len(body)} bytes: more than {BATCH_BYTES_MAX}")
     try:
         batch = _BATCH_DECODER.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, OverflowError) as error:
+    except _UNDECODABLE as error:
         raise RecordError(f"batch cannot be decoded: {error}") from error
     first = batch.records[0].sequence
     if any(record.sequence != first + i for i, record in enumerate(batch.records)):
@@ -231,5 +233,5 @@ def decode_acknowledgement(body: bytes) -> Acknowledgement:
     """
     try:
         return _ACKNOWLEDGEMENT_DECODER.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, OverflowError) as error:
+    except _UNDECODABLE as error:
         raise RecordError(f"the answer is not an acknowledgement: {error}") from error
