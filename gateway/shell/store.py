@@ -117,7 +117,8 @@ class Store:
             "SELECT sequence, recorded_us, body FROM record WHERE sequence > ? ORDER BY sequence LIMIT ?",
             (self._acknowledged, records_max),
         )
-        taken, size = [], 0
+        taken: list[StoredRecord] = []
+        size = 0
         for sequence, recorded_us, body in rows:
             size += len(body)
             if taken and size > bytes_max:
@@ -205,13 +206,7 @@ async def _connect(path: Path, now_us: UtcUs) -> aiosqlite.Connection:
             await connection.execute(f"PRAGMA {setting}")
         if version == 0:
             await _create(connection, now_us)
-        elif version != SCHEMA_VERSION:
-            raise SettingError(
-                "store.folder",
-                str(path.parent),
-                f"holds a store of version {version}, this gateway knows {SCHEMA_VERSION}",
-                "install the gateway that wrote it, or give another folder",
-            )
+        _refuse_unknown(version or SCHEMA_VERSION, path)
         await connection.execute_fetchall("SELECT count(*) FROM store JOIN cursor")
     except BaseException:
         await connection.close()
@@ -219,11 +214,21 @@ async def _connect(path: Path, now_us: UtcUs) -> aiosqlite.Connection:
     return connection
 
 
+def _refuse_unknown(version: int, path: Path) -> None:
+    if version != SCHEMA_VERSION:
+        raise SettingError(
+            "store.folder",
+            str(path.parent),
+            f"holds a store of version {version}, this gateway knows {SCHEMA_VERSION}",
+            "install the gateway that wrote it, or give another folder",
+        )
+
+
 async def _create(connection: aiosqlite.Connection, now_us: UtcUs) -> None:
     schema = files("gateway.shell").joinpath("schema.sql").read_text()
     generation = secrets.token_hex(16)
     await connection.executescript(
-        f"BEGIN; {schema} INSERT INTO store VALUES ('{generation}', {now_us});"
+        f"BEGIN; {schema} INSERT INTO store VALUES ('{generation}', {now_us});"  # noqa: S608 - hex and an integer
         f" PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
     )
     # The tables themselves must be in the file before anything is acknowledged.

@@ -97,7 +97,7 @@ class SyncClient:
                 allow_redirects=False,
             ) as response:
                 answer = await _read_at_most(response, _ANSWER_BYTES_MAX)
-                if response.status != 200:  # noqa: PLR2004 - the one status that can acknowledge
+                if response.status != 200:
                     raise SyncError(f"the cloud answered {response.status}")
             acknowledgement = decode_acknowledgement(answer)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
