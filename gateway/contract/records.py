@@ -144,8 +144,11 @@ _UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, OverflowError, Recursi
 
 
 def encode_record(record: Record) -> bytes:
-    """The bytes of `record`, as stored and sent."""
-    return zlib.compress(_ENCODER.encode(record), 6)
+    """The bytes of `record`, as stored and sent; a text beyond its limit is cut.
+
+    A record that nobody at home can decode would hold up all behind it.
+    """
+    return zlib.compress(_ENCODER.encode(_within_limits(record)), 6)
 
 
 def decode_record(body: bytes) -> Record:
@@ -164,6 +167,18 @@ def decode_record(body: bytes) -> Record:
         return _DECODER.decode(unpacked)
     except (zlib.error, *_UNDECODABLE) as error:
         raise RecordError(f"record cannot be decoded: {error}") from error
+
+
+def _within_limits(record: Record) -> Record:
+    if isinstance(record, ReadingsBlock):
+        return record  # its names come from a checked configuration
+    texts = ((name, getattr(record, name)) for name in record.__struct_fields__)
+    long = {
+        name: text[: TEXT_CHARACTERS_MAX - 1] + "…"
+        for name, text in texts
+        if isinstance(text, str) and len(text) > TEXT_CHARACTERS_MAX
+    }
+    return msgspec.structs.replace(record, **long) if long else record
 
 
 class StoredRecord(msgspec.Struct, frozen=True, array_like=True):
