@@ -7,8 +7,14 @@ machine without TensorFlow can do everything but train.
 import argparse
 from typing import TypeAlias
 
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+# argparse has no public name for it.
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
 
 
 def add_all(commands: Commands) -> None:
     """Declare every command."""
+    # Here, not above: each of them needs `Commands`.
+    from cloud_trainer.commands import keys, publish, serve
+
+    for command in (keys, publish, serve):
+        command.add(commands)
