@@ -6,6 +6,10 @@ from firmware_bridge.measurand import BY_CODE
 from firmware_bridge.reading import MeterId, Quality, Series, UtcUs
 from gateway.contract.records import Aggregate, ReadingsBlock, RecordError
 
+# What a damaged register shows may be 1e38 or infinite. Kept as this many quanta, it and its distance
+# from any mean still fit the 64 bits of an integer on the wire.
+_QUANTA_MAX = 2**62
+
 
 def pack_block(
     aggregates: Sequence[Aggregate], *, start_us: UtcUs, period_us: int, first_us: UtcUs, last_us: UtcUs
@@ -77,4 +81,5 @@ def _aggregate(series: Series, mean: int | None, below: int, above: int, count: 
 def _quanta(value: float | None, aggregate: Aggregate) -> int | None:
     if value is None:
         return None
-    return round(value * aggregate.series.measurand.facts.quanta_per_unit)
+    quanta = value * aggregate.series.measurand.facts.quanta_per_unit
+    return round(max(-_QUANTA_MAX, min(_QUANTA_MAX, quanta)))
