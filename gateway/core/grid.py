@@ -13,6 +13,10 @@ from gateway.contract.records import Aggregate, ReadingsBlock
 F64 = NDArray[np.float64]
 U8 = NDArray[np.uint8]
 
+# Ten times the largest plausible value of any measurand. A float register read in the wrong word
+# order shows up to 1e308, and one such value would swallow every sum it gets into.
+VALUE_MAX = 1e13
+
 
 @dataclass(frozen=True, slots=True)
 class GridRow:
@@ -35,12 +39,15 @@ class ClosedPeriod:
 
 
 def align(tick_us: UtcUs, readings: Sequence[Reading]) -> GridRow:
-    """The row of one sweep; readings come in the order of the series."""
-    return GridRow(
-        tick_us,
-        np.array([np.nan if r.value is None else r.value for r in readings], dtype=np.float64),
-        np.array([r.quality for r in readings], dtype=np.uint8),
-    )
+    """The row of one sweep; readings come in the order of the series.
+
+    NaN and infinity are no values: missing. What is beyond `VALUE_MAX` is kept as that.
+    """
+    values = np.array([np.nan if r.value is None else r.value for r in readings], dtype=np.float64)
+    quality = np.array([r.quality for r in readings], dtype=np.uint8)
+    none = ~np.isfinite(values)
+    values[none], quality[none] = np.nan, Quality.MISSING
+    return GridRow(tick_us, np.clip(values, -VALUE_MAX, VALUE_MAX), quality)
 
 
 def next_tick(tick_us: UtcUs, now_us: UtcUs, poll_us: int) -> UtcUs:
