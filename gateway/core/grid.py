@@ -105,14 +105,16 @@ def _aggregate(series: Sequence[Series], rows: Sequence[GridRow], polls: int) ->
     sums = np.where(present, values, 0.0).sum(axis=1)
     lows = np.where(present, values, np.inf).min(axis=1)
     highs = np.where(present, values, -np.inf).max(axis=1)
+    # The quotient may fall a rounding beside equal values; a mean lies between its extremes.
+    means = np.clip(sums / np.maximum(counts, 1), lows, highs)
     all_good = (quality == Quality.GOOD).sum(axis=1) == polls
     return [
-        Aggregate(one, mean / count, low, high, count, Quality.GOOD if good else Quality.SUSPECT)
+        Aggregate(one, mean, low, high, count, Quality.GOOD if good else Quality.SUSPECT)
         if count
         else Aggregate(one, None, None, None, 0, Quality.MISSING)
         for one, mean, low, high, count, good in zip(
             series,
-            sums.tolist(),
+            means.tolist(),
             lows.tolist(),
             highs.tolist(),
             counts.tolist(),
