@@ -40,12 +40,15 @@ def unpack_block(block: ReadingsBlock) -> list[Aggregate]:
     """The aggregates in `block`, rounded to the resolution of their measurand.
 
     Raises:
-        RecordError: columns of unequal length, or an unknown measurand or quality.
+        RecordError: columns of unequal length, an unknown measurand or quality, a series given
+            twice, or values that contradict each other.
     """
     series = _series(block)
     columns = (block.mean, block.below_mean, block.above_mean, block.count, block.quality)
     if any(len(column) != len(series) for column in columns):
         raise RecordError("the columns of the block differ in length")
+    if len(set(series)) != len(series):
+        raise RecordError("the block has a series twice")
     return [_aggregate(*row) for row in zip(series, *columns, strict=True)]
 
 
@@ -65,8 +68,12 @@ def _series(block: ReadingsBlock) -> list[Series]:
 def _aggregate(series: Series, mean: int | None, below: int, above: int, count: int, quality: int) -> Aggregate:
     if quality not in Quality._value2member_map_:
         raise RecordError(f"unknown quality {quality}")
+    if count < 0 or (mean is None) != (count == 0):
+        raise RecordError("the block has values without polls or polls without values")
     if mean is None:
         return Aggregate(series, None, None, None, count, Quality(quality))
+    if below < 0 or above < 0:
+        raise RecordError("the block has a minimum above its mean or a maximum below its mean")
     quanta_per_unit = series.measurand.facts.quanta_per_unit
     return Aggregate(
         series,
