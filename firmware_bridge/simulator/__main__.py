@@ -1,0 +1,90 @@
+"""`python -m firmware_bridge.simulator`: meters on Modbus TCP, from a scenario."""
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from pathlib import Path
+
+from firmware_bridge.errors import Exit, SettingError
+from firmware_bridge.simulator.log import ValueLog
+from firmware_bridge.simulator.panel import Panel
+from firmware_bridge.simulator.scenario import load_scenario
+from firmware_bridge.simulator.server import ModbusServer
+from firmware_bridge.simulator.stage import set_stage
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Answer until SIGTERM or SIGINT; a user's mistake ends in one sentence."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    code = Exit.OK
+    try:
+        _run(arguments)
+    except* SettingError as group:
+        print(f"simulator: {_first(group)}", file=sys.stderr)  # noqa: T201 - this is the command line
+        code = Exit.BAD_SETTING
+    except* KeyboardInterrupt:
+        code = Exit.INTERRUPTED
+    return code
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    stage = set_stage(load_scenario(arguments.scenario), arguments.scenario.parent)
+    clock = stage.clock(arguments.clock)
+    log = ValueLog(arguments.log)
+    try:
+        asyncio.run(_serve(stage.panel(clock, log), log, arguments))
+    finally:
+        log.close()
+
+
+async def _serve(panel: Panel, log: ValueLog, arguments: argparse.Namespace) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    panel.warm_up()
+    server = ModbusServer(panel.reply)
+    port = await server.listen(arguments.host, arguments.port)
+    try:
+        if arguments.port_file is not None:
+            _write_port(arguments.port_file, port)
+        async with asyncio.TaskGroup() as tasks:
+            flushing = tasks.create_task(log.flush_for_ever())
+            await stop.wait()
+            flushing.cancel()
+    finally:
+        server.close()
+
+
+def _first(group: BaseExceptionGroup[SettingError]) -> SettingError:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+def _write_port(path: Path, port: int) -> None:
+    """Say which port it is, all at once: a parent may be waiting for the file."""
+    draft = path.with_name(path.name + ".new")
+    try:
+        draft.write_text(f"{port}\n")
+        draft.replace(path)
+    except OSError as error:
+        raise SettingError(
+            "--port-file", str(path), f"cannot be written ({error.strerror})", "name a file in an existing folder"
+        ) from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m firmware_bridge.simulator", description=__doc__)
+    parser.add_argument("--scenario", type=Path, required=True, metavar="FILE", help="what to simulate, TOML")
+    parser.add_argument("--clock", type=Path, metavar="ORIGIN", help="simulated time; made when it does not exist")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="append every value given out, JSON lines")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 for a free one (the default)")
+    parser.add_argument("--port-file", type=Path, metavar="FILE", help="write the port there when listening")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,202 @@
+"""A scenario: which site, which meters, what is replayed, and what goes wrong when. Pure but for the replay's files.
+
+Strict TOML. Instants are ISO 8601 (UTC when they name no zone) or, for faults, seconds from the
+scenario's start.
+"""
+
+import tomllib
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from firmware_bridge.config import Name, Positive
+from firmware_bridge.errors import SettingError
+from firmware_bridge.measurand import Measurand
+from firmware_bridge.reading import US_PER_S, MeterId, UtcUs
+from firmware_bridge.simulator.faults import Fault, Silent, Spike, Stuck
+from firmware_bridge.simulator.source import Quantity
+from firmware_bridge.simulator.wall_clock import zone_named
+
+# Far beyond any demonstration's speed; a sane bound for a typing mistake.
+_RATE_MAX = 1e6
+
+
+class SiteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The home, and the time it lives in."""
+
+    # another seed is another home
+    seed: Annotated[int, Meta(ge=0, lt=2**32)] = 1
+    # where simulated time begins, and energy counters with it; for a replay its first instant
+    start: str | None = None
+    # simulated seconds per real second, for a clock that the simulator makes
+    rate: Annotated[float, Meta(gt=0, le=_RATE_MAX)] = 1.0
+    # IANA name; the home's habits follow its wall clock
+    time_zone: str = "UTC"
+    # watts of the panels under a high sun; 0 for none
+    solar_peak_w: Annotated[float, Meta(ge=0, le=100_000)] = 4_000.0
+    # 0 for a grid that never fails
+    outages_per_week: Annotated[float, Meta(ge=0, le=20)] = 4.0
+
+
+class MeterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One meter on the panel."""
+
+    name: Name
+    # Modbus unit id
+    unit: Annotated[int, Meta(ge=1, le=247)]
+    # name of a profile in firmware_bridge/maps
+    profile: Name
+    quantity: Quantity
+
+
+class ReplaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The recording that meters with quantity "replay" show."""
+
+    # CSV, plain or .gz; relative to the scenario's folder
+    file: str
+    # its map; found by the file's name when not given
+    map: str | None = None
+    # instant of its first interval; its own date when not given
+    begin: str | None = None
+
+
+class FaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One misbehaviour."""
+
+    kind: Literal["stuck", "spike", "silent"]
+    meter: Name
+    # ISO instant, or seconds from the start
+    at: str | float
+    # simulated seconds
+    for_s: Positive
+    # a spike's measurand, with its false value, or what is added to the true one
+    register: Measurand | None = None
+    value: float | None = None
+    add: float | None = None
+
+
+class Scenario(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"meters": "meter", "faults": "fault"}
+):
+    """The root."""
+
+    meters: Annotated[list[MeterSettings], Meta(min_length=1, max_length=247)]
+    site: SiteSettings = SiteSettings()
+    replay: ReplaySettings | None = None
+    faults: Annotated[list[FaultSettings], Meta(max_length=10_000)] = []
+
+
+def load_scenario(path: Path) -> Scenario:
+    """The scenario in the file at `path`.
+
+    Raises:
+        SettingError: unreadable, or wrong in itself; names the field, the value and the next step.
+    """
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        problem = getattr(error, "strerror", None) or str(error)
+        raise SettingError("--scenario", str(path), f"cannot be read ({problem})", "check its path") from error
+    return parse_scenario(text)
+
+
+def parse_scenario(text: str) -> Scenario:
+    """The scenario in `text`.
+
+    Raises:
+        SettingError: as `load_scenario`.
+    """
+    try:
+        tree = tomllib.loads(text)
+        scenario = msgspec.convert(_plain(tree), Scenario)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingError("scenario", "text", f"is not TOML: {error}", "correct that line") from error
+    except msgspec.ValidationError as error:
+        problem, _, place = str(error).partition(" - at `$")
+        raise SettingError("scenario" + place.rstrip("`"), "(as given)", problem, "correct or remove it") from error
+    zone_named(scenario.site.time_zone)
+    _refuse_twins("meter.name", [meter.name for meter in scenario.meters])
+    _refuse_twins("meter.unit", [meter.unit for meter in scenario.meters])
+    _check_replay(scenario)
+    return scenario
+
+
+def faults_of(scenario: Scenario, start_us: UtcUs) -> list[Fault]:
+    """The scenario's faults, with instants.
+
+    Raises:
+        SettingError: one names no meter of the scenario, or lacks what its kind needs.
+    """
+    names = [meter.name for meter in scenario.meters]
+    return [_fault(f"fault[{place}]", fault, names, start_us) for place, fault in enumerate(scenario.faults)]
+
+
+def instant_us(field: str, text: str) -> UtcUs:
+    """The instant that an ISO text names; UTC when it names no zone.
+
+    Raises:
+        SettingError: it names none.
+    """
+    try:
+        at = datetime.fromisoformat(text)
+        if at.tzinfo is None:
+            at = at.replace(tzinfo=UTC)
+        return UtcUs(round(at.timestamp() * US_PER_S))
+    except (ValueError, OverflowError) as error:
+        raise SettingError(field, repr(text), "is not an instant", "write 2026-01-05T00:00:00Z") from error
+
+
+def _fault(field: str, fault: FaultSettings, names: Sequence[str], start_us: UtcUs) -> Fault:
+    if fault.meter not in names:
+        known = ", ".join(names)
+        raise SettingError(f"{field}.meter", repr(fault.meter), "is not a meter here", f"use one of: {known}")
+    if isinstance(fault.at, str):
+        from_us = instant_us(f"{field}.at", fault.at)
+    else:
+        from_us = UtcUs(start_us + round(fault.at * US_PER_S))
+    until_us = UtcUs(from_us + round(fault.for_s * US_PER_S))
+    meter = MeterId(fault.meter)
+    if fault.kind != "spike":
+        if (fault.register, fault.value, fault.add) != (None, None, None):
+            raise SettingError(field, repr(fault.kind), "has no register, value or add", "remove them")
+        kind = Stuck if fault.kind == "stuck" else Silent
+        return kind(meter=meter, from_us=from_us, until_us=until_us)
+    if fault.register is None or (fault.value is None) == (fault.add is None):
+        raise SettingError(field, "'spike'", "needs register and one of value and add", "add them")
+    return Spike(
+        meter=meter,
+        from_us=from_us,
+        until_us=until_us,
+        register=fault.register,
+        value=fault.value,
+        add=fault.add or 0.0,
+    )
+
+
+def _check_replay(scenario: Scenario) -> None:
+    replaying = [meter.name for meter in scenario.meters if meter.quantity == "replay"]
+    if replaying and scenario.replay is None:
+        raise SettingError(
+            f"meter.{replaying[0]}.quantity", "'replay'", "has nothing to replay", "add [replay] with file"
+        )
+    if scenario.replay is not None and not replaying:
+        raise SettingError("replay.file", scenario.replay.file, "is shown by no meter", 'set a quantity = "replay"')
+
+
+def _refuse_twins(field: str, values: Sequence[str | int]) -> None:
+    for value in values:
+        if values.count(value) > 1:
+            raise SettingError(field, repr(value), "is given twice", "give each its own")
+
+
+def _plain(tree: object) -> object:
+    """TOML's own dates as ISO texts, so that an instant may be written with quotes or without."""
+    if isinstance(tree, dict):
+        return {key: _plain(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_plain(value) for value in tree]
+    return tree.isoformat() if isinstance(tree, date) else tree

@@ -1,0 +1,110 @@
+"""A scenario made real: clock, site, meters and faults, ready to answer."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from firmware_bridge.clock import Clock, ScaledClock, SystemClock
+from firmware_bridge.errors import SettingError
+from firmware_bridge.reading import MeterId, UtcUs
+from firmware_bridge.simulator.faults import Fault, FaultTable, Spike
+from firmware_bridge.simulator.house import House
+from firmware_bridge.simulator.log import ValueLog
+from firmware_bridge.simulator.meter import Meter
+from firmware_bridge.simulator.panel import Panel
+from firmware_bridge.simulator.register_map import load_register_map
+from firmware_bridge.simulator.replay import Replay, open_replay
+from firmware_bridge.simulator.scenario import MeterSettings, Scenario, SiteSettings, faults_of, instant_us
+from firmware_bridge.simulator.source import HouseSource, ReplaySource, Site, Source
+
+# Where a scenario without a date begins. Fixed, so that counters go on after a restart.
+DEFAULT_START = "2026-01-01T00:00:00Z"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """All that a scenario asks for, but the clock and the log."""
+
+    start_us: UtcUs
+    rate: float
+    meters: list[Meter]
+    faults: list[Fault]
+
+    def panel(self, clock: Clock, log: ValueLog) -> Panel:
+        """The meters, answering by `clock` and noting in `log`."""
+        return Panel(self.meters, FaultTable(self.faults), clock, log)
+
+    def clock(self, origin: Path | None) -> Clock:
+        """The machine's time; with an origin simulated time, made here when nobody has yet.
+
+        Raises:
+            SettingError: the origin is unusable.
+        """
+        if origin is None:
+            return SystemClock()
+        if origin.exists():
+            return ScaledClock(origin)
+        try:
+            return ScaledClock.create(origin, start_us=self.start_us, rate=self.rate)
+        except OSError as error:
+            raise SettingError(
+                "--clock", str(origin), f"cannot be made ({error.strerror})", "name a file in an existing folder"
+            ) from error
+
+
+def set_stage(scenario: Scenario, folder: Path) -> Stage:
+    """Open and check everything that `scenario` names; its paths are relative to `folder`.
+
+    Raises:
+        SettingError: whatever is wrong with it.
+    """
+    replay = _open_replay(scenario, folder)
+    start_us = _start_us(scenario.site, replay)
+    site = Site(_house(scenario))
+    meters = [_meter(settings, scenario.site, site, replay, start_us) for settings in scenario.meters]
+    faults = faults_of(scenario, start_us)
+    _check_spikes(faults, meters)
+    return Stage(start_us, scenario.site.rate, meters, faults)
+
+
+def _open_replay(scenario: Scenario, folder: Path) -> Replay | None:
+    wanted = scenario.replay
+    if wanted is None:
+        return None
+    begin_us = None if wanted.begin is None else instant_us("replay.begin", wanted.begin)
+    return open_replay(folder / wanted.file, None if wanted.map is None else folder / wanted.map, begin_us)
+
+
+def _start_us(settings: SiteSettings, replay: Replay | None) -> UtcUs:
+    if settings.start is None and replay is not None:
+        return replay.begin_us
+    return instant_us("site.start", settings.start or DEFAULT_START)
+
+
+def _house(scenario: Scenario) -> House:
+    settings = scenario.site
+    return House(
+        settings.seed,
+        time_zone=settings.time_zone,
+        solar_peak_w=settings.solar_peak_w,
+        # A recording knows nothing of our outages: its watts would flow through a dead grid.
+        outages_per_week=settings.outages_per_week if scenario.replay is None else 0.0,
+    )
+
+
+def _meter(settings: MeterSettings, home: SiteSettings, site: Site, replay: Replay | None, start_us: UtcUs) -> Meter:
+    if settings.quantity == "replay":
+        assert replay is not None, "parse_scenario has checked it"
+        source: Source = ReplaySource(site, replay)
+    else:
+        source = HouseSource(site, settings.quantity, start_us)
+    return Meter(MeterId(settings.name), settings.unit, load_register_map(settings.profile), source, home.seed)
+
+
+def _check_spikes(faults: list[Fault], meters: list[Meter]) -> None:
+    registers = {meter.name: {one.measurand for one in meter.registers.registers} for meter in meters}
+    for fault in faults:
+        if isinstance(fault, Spike) and fault.register not in registers[fault.meter]:
+            known = ", ".join(sorted(registers[fault.meter]))
+            raise SettingError(
+                "fault.register", repr(str(fault.register)), f"is not shown by {fault.meter}", f"use one of: {known}"
+            )
