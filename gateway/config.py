@@ -1,10 +1,11 @@
-"""The gateway's one configuration file, checked: TOML in, a frozen tree out. Pure.
+"""The gateway's one configuration file, checked: TOML in, a frozen tree out.
 
 `load` refuses what cannot work before anything is started; each error names field, value and next
 step. Parts receive their section, never the root.
 """
 
 import tomllib
+from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -24,9 +25,11 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 class SiteConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the gateway stands."""
 
+    # the name of this gateway, unique in the cloud: it is part of the key of every record
     gateway_id: GatewayId
     # IANA name; calendar and "the same time yesterday" follow it
     time_zone: str = "UTC"
+    # volts between phase and neutral when all is well; below half of it the grid counts as out
     nominal_voltage_v: Annotated[float, Meta(ge=100, le=480)] = 230.0
 
 
@@ -49,6 +52,7 @@ class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class SyncConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The way home; without it the gateway keeps everything and sends nothing."""
 
+    # where the cloud companion listens; /v1/batches is added
     url: HttpUrl
     # seconds between two uploads; five minutes keeps a metered link quiet
     period_s: Positive = 300.0
@@ -59,9 +63,11 @@ class SyncConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class UpdateConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where model bundles come from; without it the factory bundle stays."""
 
+    # the TUF repository
     url: HttpUrl
     # file with the trusted root metadata, installed with the gateway
     root: str
+    # which of the published releases this gateway takes
     channel: Name = "stable"
     # seconds between two checks
     period_s: Positive = 3600.0
@@ -88,6 +94,7 @@ class PageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ClockConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Simulated time, for demonstrations and tests only."""
 
+    # file that every process of the simulated site reads its time from
     origin: str
 
 
@@ -104,6 +111,20 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"b
     sync: SyncConfig | None = None
     update: UpdateConfig | None = None
     clock: ClockConfig | None = None
+
+
+def load_file(path: Path) -> Config:
+    """The configuration in the file `path`.
+
+    Raises:
+        SettingError: the file cannot be read, or what it says cannot work.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise SettingError("config", str(path), f"cannot be read ({reason})", "name a readable TOML file") from error
+    return load(text)
 
 
 def load(text: str) -> Config:

@@ -84,7 +84,7 @@ class Loop:
     async def run(self) -> None:
         """Tick until `stop`, then write what is open."""
         tick_us = UtcUs(floor_us(self._clock.utc_us(), self._poll_us) + self._poll_us)
-        while not self._stopping:
+        while True:
             await self._sleep_until(tick_us)
             if self._stopping:
                 break

@@ -5,6 +5,7 @@ lost at a cut is the open recording period and nothing else. Until the cloud sig
 acknowledgements nothing is deleted; acknowledging only moves a cursor.
 """
 
+import asyncio
 import fcntl
 import logging
 import os
@@ -51,16 +52,24 @@ class Queue:
     oldest_us: UtcUs | None
 
 
+@dataclass(slots=True)
+class _Position:
+    """Where the file stands: the last sequence, the cursor, and when the record after it was written."""
+
+    last: int
+    acknowledged: int
+    oldest_us: UtcUs | None
+
+
 class Store:
     """Append records, read them back in order, remember how far the cloud has acknowledged."""
 
-    def __init__(
-        self, connection: aiosqlite.Connection, lock: int, generation: str, last: int, acknowledged: int
-    ) -> None:
+    def __init__(self, connection: aiosqlite.Connection, lock: int, generation: str, position: _Position) -> None:
         self._connection = connection
         self._lock = lock
-        self._last = last
-        self._acknowledged = acknowledged
+        self._position = position
+        # Coroutines share the connection: one transaction at a time.
+        self._turn = asyncio.Lock()
         self.generation = generation
 
     @classmethod
@@ -85,7 +94,7 @@ class Store:
                 aside = _move_aside(path, now_us)
                 log.error("store damaged, moved aside, new generation begun: file=%s error=%s", aside, error)  # noqa: TRY400
                 connection = await _connect(path, now_us)
-            return cls(connection, lock, *await _position(connection))
+            return cls(connection, lock, await _generation(connection), await _position(connection))
         except BaseException:
             os.close(lock)
             raise
@@ -97,25 +106,34 @@ class Store:
 
     async def append(self, records: Sequence[Record], now_us: UtcUs) -> int:
         """Write `records` in one transaction; on return they survive a power cut. Gives the last sequence."""
+        async with self._turn:
+            return await self._append(records, now_us)
+
+    async def _append(self, records: Sequence[Record], now_us: UtcUs) -> int:
         rows = [
-            (self._last + 1 + i, now_us, kind_of(record), encode_record(record)) for i, record in enumerate(records)
+            (self._position.last + 1 + i, now_us, kind_of(record), encode_record(record))
+            for i, record in enumerate(records)
         ]
         if not rows:
-            return self._last
+            return self._position.last
         try:
             await self._connection.executemany("INSERT INTO record VALUES (?, ?, ?, ?)", rows)
             await self._connection.commit()
         except BaseException:
+            # A task cancelled here does not know how far its commit came; the file does.
             await self._connection.rollback()
+            self._position = await _position(self._connection)
             raise
-        self._last = rows[-1][0]
-        return self._last
+        self._position.last = rows[-1][0]
+        if self._position.oldest_us is None:
+            self._position.oldest_us = now_us
+        return self._position.last
 
     async def unacknowledged(self, records_max: int, bytes_max: int) -> list[StoredRecord]:
         """The oldest records after the cursor, in order: at least one, then as many as the limits allow."""
         rows = await self._connection.execute_fetchall(
             "SELECT sequence, recorded_us, body FROM record WHERE sequence > ? ORDER BY sequence LIMIT ?",
-            (self._acknowledged, records_max),
+            (self._position.acknowledged, records_max),
         )
         taken: list[StoredRecord] = []
         size = 0
@@ -128,19 +146,18 @@ class Store:
 
     async def acknowledge(self, sequence: int) -> None:
         """Move the cursor: the cloud has everything up to `sequence`. Never moves back."""
-        assert sequence <= self._last
-        if sequence > self._acknowledged:
-            await self._connection.execute("UPDATE cursor SET sequence = ? WHERE name = 'sync'", (sequence,))
-            await self._connection.commit()
-            self._acknowledged = sequence
+        assert sequence <= self._position.last
+        async with self._turn:
+            if sequence > self._position.acknowledged:
+                await self._connection.execute("UPDATE cursor SET sequence = ? WHERE name = 'sync'", (sequence,))
+                await self._connection.commit()
+                self._position = await _position(self._connection)
 
-    async def queue(self) -> Queue:
-        """What waits to go home, without counting rows: sequences have no gaps."""
-        rows = await self._connection.execute_fetchall(
-            "SELECT recorded_us FROM record WHERE sequence = ?", (self._acknowledged + 1,)
-        )
-        oldest_us = next((UtcUs(row[0]) for row in rows), None)
-        return Queue(self._last - self._acknowledged, self._acknowledged, oldest_us)
+    @property
+    def queue(self) -> Queue:
+        """What waits to go home."""
+        at = self._position
+        return Queue(at.last - at.acknowledged, at.acknowledged, at.oldest_us)
 
     async def blocks_since(self, since_us: UtcUs) -> AsyncIterator[ReadingsBlock]:
         """Readings recorded at or after `since_us`, newest first: for filling the window at start-up."""
@@ -235,13 +252,19 @@ async def _create(connection: aiosqlite.Connection, now_us: UtcUs) -> None:
     await connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-async def _position(connection: aiosqlite.Connection) -> tuple[str, int, int]:
+async def _generation(connection: aiosqlite.Connection) -> str:
+    rows = await connection.execute_fetchall("SELECT generation FROM store")
+    return str(next(iter(rows))[0])
+
+
+async def _position(connection: aiosqlite.Connection) -> _Position:
     rows = await connection.execute_fetchall(
-        "SELECT (SELECT generation FROM store), (SELECT max(sequence) FROM record),"
-        " (SELECT sequence FROM cursor WHERE name = 'sync')"
+        "SELECT (SELECT max(sequence) FROM record), sequence,"
+        " (SELECT recorded_us FROM record WHERE record.sequence = cursor.sequence + 1)"
+        " FROM cursor WHERE name = 'sync'"
     )
-    generation, last, acknowledged = next(iter(rows))
-    return generation, max(last or 0, acknowledged), acknowledged
+    last, acknowledged, oldest_us = next(iter(rows))
+    return _Position(max(last or 0, acknowledged), acknowledged, oldest_us)
 
 
 async def _pragma(connection: aiosqlite.Connection, name: str) -> int:
