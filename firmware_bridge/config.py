@@ -18,6 +18,7 @@ Role = Literal["grid", "solar", "load", "other"]
 class BusConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One line with meters on it."""
 
+    # how meters and logs call this line
     name: Name
     # tcp://host:port now; serial lines come with the bus issue
     url: Annotated[str, Meta(pattern=r"^tcp://[^/:\s]+:[0-9]{1,5}$")]
@@ -28,7 +29,9 @@ class BusConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class MeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One meter on a bus."""
 
+    # how series, records and the page call this meter; a new name begins new series
     name: Name
+    # the line it is wired to
     bus: Name
     # Modbus unit id; 0 is broadcast and 248..255 are reserved
     unit: Annotated[int, Meta(ge=1, le=247)]
