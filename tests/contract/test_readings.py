@@ -73,7 +73,7 @@ def assert_within_half_a_quantum(sent: Aggregate, got: Aggregate) -> None:
             assert abs(unpacked - true) <= HALF_QUANTUM * quantum + 4 * math.ulp(true)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(some_aggregates())
 def test_what_is_unpacked_is_within_half_a_quantum_of_the_truth(aggregates: list[Aggregate]):
     unpacked = through_bytes(aggregates)
@@ -85,7 +85,7 @@ def test_what_is_unpacked_is_within_half_a_quantum_of_the_truth(aggregates: list
             assert got.minimum <= got.mean <= got.maximum
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=40)
 @given(some_aggregates())
 def test_packing_what_was_unpacked_changes_nothing_more(aggregates: list[Aggregate]):
     once = through_bytes(aggregates)
@@ -115,7 +115,7 @@ def test_a_block_without_series_comes_back_empty():
     assert through_bytes([]) == []
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=40)
 @given(some_aggregates(span=1e6))
 def test_values_a_million_times_beyond_plausible_are_kept(aggregates: list[Aggregate]):
     sent = {one.series: one for one in aggregates}
@@ -188,7 +188,7 @@ BLOCKS = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=40)
 @given(BLOCKS)
 def test_any_block_that_decodes_unpacks_or_is_refused(block: ReadingsBlock):
     try:

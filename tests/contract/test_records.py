@@ -158,7 +158,7 @@ def test_every_single_bit_flip_of_a_small_record_is_refused_or_gives_a_record():
         body[bit // 8] ^= 1 << bit % 8
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(RECORDS, st.data())
 def test_damage_under_an_intact_compression_is_refused_or_gives_a_record(record: Record, data: st.DataObject):
     unpacked = bytearray(zlib.decompress(encode_record(record)))
@@ -168,7 +168,7 @@ def test_damage_under_an_intact_compression_is_refused_or_gives_a_record(record:
     decodes_or_refuses(zlib.compress(bytes(unpacked[: data.draw(st.integers(0, len(unpacked)))])))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes_are_never_more_than_an_error(body: bytes):
     decodes_or_refuses(body)

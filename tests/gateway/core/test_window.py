@@ -1,0 +1,137 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from firmware_bridge.measurand import Measurand
+from firmware_bridge.reading import MeterId, Quality, Series, UtcUs
+from gateway.contract.inputs import HISTORY_STEPS, STEP_US
+from gateway.contract.readings import unpack_block
+from gateway.core.grid import GridRow, RecordingPeriod
+from gateway.core.window import Window
+
+START_US = UtcUs(1_700_000_100 * 1_000_000)  # a full quarter of an hour
+PERIOD_US = 300_000_000
+POLLS = 5  # of a minute each, in one recording period
+STEP_POLLS = 15
+POWER_W = Series(MeterId("grid"), Measurand.ACTIVE_POWER_W)
+
+Period = tuple[int, float | None, int]
+
+
+def window() -> Window:
+    return Window(polls_per_step=STEP_POLLS)
+
+
+def periods() -> st.SearchStrategy[list[Period]]:
+    """Recording periods anywhere in three weeks, mostly close together, in any order."""
+    near = st.integers(0, 20).map(lambda n: n * PERIOD_US)
+    far = st.integers(0, 3 * HISTORY_STEPS).map(lambda n: n * STEP_US)
+    start = st.builds(lambda a, b: START_US + a + b, st.sampled_from([0, 0, 0, 7 * STEP_US]) | far, near)
+    return st.lists(
+        st.tuples(start, st.none() | st.floats(-1e5, 1e5), st.integers(0, POLLS)), min_size=1, max_size=30
+    )
+
+
+@settings(deadline=None, max_examples=80)
+@given(periods())
+def test_the_window_equals_an_oracle(fed: list[Period]):
+    live = window()
+    for start_us, mean_w, polls in fed:
+        live.add(UtcUs(start_us), mean_w, polls)
+    end_us = max(start_us // STEP_US * STEP_US + STEP_US for start_us, *_ in fed)
+    assert live.end_us == end_us
+    power, known = live.history()
+    by_index: dict[int, list[tuple[float, int]]] = {}
+    for start_us, mean_w, polls in fed:
+        index = HISTORY_STEPS - 1 - (end_us - STEP_US - start_us // STEP_US * STEP_US) // STEP_US
+        if mean_w is not None and index >= 0:
+            by_index.setdefault(index, []).append((mean_w, polls))
+    for index in range(HISTORY_STEPS):
+        parts = by_index.get(index, [])
+        weight = sum(polls for _, polls in parts)
+        assert known[index] == (weight >= STEP_POLLS / 2)
+        mean = sum(value * polls for value, polls in parts) / weight if known[index] else 0.0
+        assert power[index] == pytest.approx(mean, abs=1e-6)
+
+
+def test_a_step_is_known_from_half_of_its_polls_on():
+    for polls, is_known in ((7, False), (8, True)):
+        one = window()
+        one.add(START_US, 100.0, polls)
+        assert one.recent_w(1) == [100.0 if is_known else None]
+
+
+def test_the_parts_of_a_period_cut_by_a_restart_add_up_by_their_polls():
+    one = window()
+    one.add(START_US, 100.0, 10)
+    one.add(START_US, 400.0, 5)
+    assert one.recent_w(1) == [200.0]
+
+
+def test_periods_out_of_reach_are_ignored():
+    one = window()
+    one.add(START_US, 5.0, STEP_POLLS)
+    before = one.history()
+    one.add(UtcUs(START_US - HISTORY_STEPS * STEP_US), 9.0, STEP_POLLS)
+    assert np.array_equal(one.history(), before)
+    one.add(UtcUs(START_US - (HISTORY_STEPS - 1) * STEP_US), 9.0, STEP_POLLS)
+    power, known = one.history()
+    assert (power[0], known[0]) == (9.0, True), "the oldest step in reach is taken"
+
+
+@pytest.mark.parametrize("steps", [HISTORY_STEPS, HISTORY_STEPS + 1, 10 * HISTORY_STEPS])
+def test_an_advance_by_the_whole_ring_or_more_leaves_nothing_known(steps: int):
+    one = window()
+    for i in range(HISTORY_STEPS):
+        one.add(UtcUs(START_US + i * STEP_US), 1.0 + i, STEP_POLLS)
+    assert one.history()[1].all()
+    assert one.end_us is not None
+    one.advance(UtcUs(one.end_us + steps * STEP_US))
+    assert not one.history()[1].any()
+    one.add(one.end_us, 7.0, STEP_POLLS)
+    assert one.recent_w(2) == [None, 7.0]
+
+
+def test_an_advance_moves_what_is_known_and_never_back():
+    one = window()
+    assert one.end_us is None
+    one.add(START_US, 3.0, STEP_POLLS)
+    one.advance(UtcUs(START_US + 3 * STEP_US))
+    assert one.recent_w(4) == [None, 3.0, None, None]
+    one.advance(START_US)
+    assert one.recent_w(4) == [None, 3.0, None, None]
+    assert one.end_us == START_US + 3 * STEP_US
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.lists(
+        st.tuples(st.none() | st.floats(-2e4, 2e4), st.sampled_from([1, 1, 1, 1, 2, 40])), min_size=1, max_size=60
+    ),
+    st.integers(0, 60),
+)
+def test_after_a_restart_from_blocks_the_window_is_what_it_was(
+    polls: list[tuple[float | None, int]], killed_after: int
+):
+    live, period = window(), RecordingPeriod([POWER_W], period_us=PERIOD_US, poll_us=60_000_000)
+    tick_us, blocks = START_US, []
+    for index, (power_w, minutes) in enumerate(polls):
+        row = GridRow(
+            tick_us,
+            np.array([np.nan if power_w is None else power_w]),
+            np.array([Quality.MISSING if power_w is None else Quality.GOOD], dtype=np.uint8),
+        )
+        for closed in period.add(row) + (period.close() if index == killed_after else []):
+            blocks.append(closed.block)
+            live.add(closed.block.start_us, closed.aggregates[0].mean, closed.aggregates[0].count)
+        tick_us = UtcUs(tick_us + minutes * 60_000_000)
+    for order in (blocks, blocks[::-1]):
+        restarted = window()
+        for block in order:
+            (aggregate,) = unpack_block(block)
+            restarted.add(block.start_us, aggregate.mean, aggregate.count)
+        assert restarted.end_us == live.end_us
+        assert np.array_equal(restarted.history()[1], live.history()[1])
+        half_quantum_w = POWER_W.measurand.facts.resolution / 2
+        assert np.allclose(restarted.history()[0], live.history()[0], rtol=0, atol=half_quantum_w * 1.001)
