@@ -11,20 +11,21 @@ import os
 import struct
 import time
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 from typing import Protocol
 
 from firmware_bridge.errors import SettingError
 from firmware_bridge.reading import US_PER_S, MonotonicS, UtcUs
 
-# A dead or stopped gateway must not stop the simulated world: a hold ends by itself after this
-# much real time. Half a second is far above a slow tick and far below a restart.
+# A dead or stopped gateway must not stop the simulated world: a time that is held stands still for
+# at most this much real time. Half a second is far above a slow tick and far below a restart.
 HOLD_S_MAX = 0.5
 
 _MAGIC = b"SWCLOCK1"
 _HEAD = struct.Struct("<8s36s4xQ")  # magic, boot id, count of writes: its last bit names the valid slot
 _COUNT_AT = 48
-_SLOT = struct.Struct("<qqdqq")  # anchor us, anchor ns, rate, hold us, hold set at ns
+_SLOT = struct.Struct("<qqdq")  # anchor us, anchor ns, rate, hold us
 _FILE_BYTES = _HEAD.size + 2 * _SLOT.size
 _NO_HOLD = 2**62
 
@@ -124,11 +125,11 @@ class ScaledClock:
         """Write a new origin at `path`: now is `start_us`, running `rate` times as fast.
 
         Raises:
-            SettingError: the rate is not positive.
+            SettingError: the rate is not a number above 0.
         """
-        if not rate > 0:
+        if not 0 < rate < inf:
             raise SettingError("rate", str(rate), "is not above 0", "give simulated seconds per real second")
-        slot = _SLOT.pack(start_us, time.monotonic_ns(), rate, _NO_HOLD, 0)
+        slot = _SLOT.pack(start_us, time.monotonic_ns(), rate, _NO_HOLD)
         draft = path.with_suffix(".new")
         draft.write_bytes(_HEAD.pack(_MAGIC, _boot_id(), 0) + slot + slot)
         draft.replace(path)
@@ -158,17 +159,17 @@ class ScaledClock:
         await self.sleep_until(UtcUs(self.utc_us() + round(duration_s * US_PER_S)))
 
     def hold_before(self, at_us: UtcUs) -> None:
-        """Keep simulated time below `at_us` until the next call, at most `HOLD_S_MAX` real seconds."""
+        """Keep simulated time below `at_us` until the next call; it stands still for `HOLD_S_MAX` at most."""
         now_ns = time.monotonic_ns()
         state = self._read()
         now_us = _instant_us(now_ns, *state)
-        self._write(now_us, now_ns, state[2], max(at_us - 1, now_us), now_ns)
+        self._write(now_us, now_ns, state[2], max(at_us - 1, now_us))
 
-    def _read(self) -> tuple[int, int, float, int, int]:
+    def _read(self) -> tuple[int, int, float, int]:
         """The valid slot. A writer killed at any point leaves one: it fills the other, then counts."""
         while True:
             count = self._count()
-            slot: tuple[int, int, float, int, int] = _SLOT.unpack_from(self._map, _slot_at(count))
+            slot: tuple[int, int, float, int] = _SLOT.unpack_from(self._map, _slot_at(count))
             if count == self._count():
                 return slot
 
@@ -195,12 +196,12 @@ def open_clock(origin: Path | None) -> Clock:
     return SystemClock() if origin is None else ScaledClock(origin)
 
 
-def _instant_us(now_ns: int, anchor_us: int, anchor_ns: int, rate: float, hold_us: int, held_ns: int) -> int:
+def _instant_us(now_ns: int, anchor_us: int, anchor_ns: int, rate: float, hold_us: int) -> int:
+    """Runs from the anchor, stands still at the hold, then runs on from there: no instant is skipped."""
     running_us = anchor_us + round((now_ns - anchor_ns) * rate / 1000)
     if running_us <= hold_us:
         return running_us
-    overdue_ns = now_ns - held_ns - round(HOLD_S_MAX * 1e9)
-    return hold_us + max(0, round(overdue_ns * rate / 1000))
+    return max(hold_us, running_us - round(HOLD_S_MAX * US_PER_S * rate))
 
 
 def _boot_id() -> bytes:
