@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}\Z")]
 Positive = Annotated[float, Meta(gt=0)]
 
 Role = Literal["grid", "solar", "load", "other"]
@@ -21,7 +21,7 @@ class BusConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # how meters and logs call this line
     name: Name
     # tcp://host:port now; serial lines come with the bus issue
-    url: Annotated[str, Meta(pattern=r"^tcp://[^/:\s]+:[0-9]{1,5}$")]
+    url: Annotated[str, Meta(pattern=r"^tcp://[^/:\s]+:[0-9]{1,5}\Z")]
     # seconds a meter may take to answer; Modbus gateways over Wi-Fi need most of it
     timeout_s: Annotated[float, Meta(gt=0, le=30)] = 1.0
 
