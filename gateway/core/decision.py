@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from firmware_bridge.reading import US_PER_S, UtcUs
 from gateway.contract.records import AnomalyRecord, DecisionRecord, ForecastRecord
 from gateway.core.forecast import energy_wh
@@ -49,14 +51,7 @@ def decide(
 
 def is_news(before: DecisionRecord | None, after: DecisionRecord) -> bool:
     """Whether a decision says something else than the last one stored."""
-    if before is None:
-        return True
-    return (before.verdict, before.bundle, before.anomalies_active, before.energy_next_day_wh) != (
-        after.verdict,
-        after.bundle,
-        after.anomalies_active,
-        after.energy_next_day_wh,
-    )
+    return before is None or msgspec.structs.replace(before, at_us=after.at_us) != after
 
 
 def _clock_time(at_us: UtcUs, zone: ZoneInfo) -> str:
