@@ -20,7 +20,7 @@ from gateway.contract.readings import unpack_block
 from gateway.contract.records import Aggregate, DecisionRecord, ForecastRecord, Record
 from gateway.core.anomaly import AnomalyRules
 from gateway.core.decision import decide, is_news
-from gateway.core.forecast import baseline, from_model
+from gateway.core.forecast import baseline, from_model, lowest_w
 from gateway.core.grid import ClosedPeriod, GridRow, RecordingPeriod, align, next_tick
 from gateway.core.residual import ResidualRule
 from gateway.core.site import Site, SiteState
@@ -157,7 +157,15 @@ class Loop:
             if (answer := await self._inference.forecast(tensor[np.newaxis])) is not None:
                 output, bundle = answer
                 forecasts.insert(
-                    0, from_model(output[0], scaled, bundle=bundle, issued_us=tick_us, start_us=start_us)
+                    0,
+                    from_model(
+                        output[0],
+                        scaled,
+                        lowest_w(history, known),
+                        bundle=bundle,
+                        issued_us=tick_us,
+                        start_us=start_us,
+                    ),
                 )
         return forecasts
 

@@ -55,8 +55,9 @@ def baseline(
         if found.all():
             rung = name
     half_width = _Z90 * _spread(history, known)
+    quantiles = np.stack([median - half_width, median, median + half_width], axis=-1)
     return _record(
-        np.stack([median - half_width, median, median + half_width], axis=-1),
+        np.maximum(quantiles, lowest_w(history, known)),
         rung=rung,
         bundle=None,
         issued_us=issued_us,
@@ -64,15 +65,22 @@ def baseline(
     )
 
 
-def from_model(output: F32, scaled: Scaled, *, bundle: str, issued_us: UtcUs, start_us: UtcUs) -> ForecastRecord:
-    """What the model said, in watts, naming the bundle that said it."""
-    quantiles = restore_w(output, scaled)
+def from_model(
+    output: F32, scaled: Scaled, floor_w: float, *, bundle: str, issued_us: UtcUs, start_us: UtcUs
+) -> ForecastRecord:
+    """What the model said, in watts and not below `floor_w`, naming the bundle that said it."""
+    quantiles = np.maximum(restore_w(output, scaled), floor_w)
     return _record(quantiles, rung="model", bundle=bundle, issued_us=issued_us, start_us=start_us)
 
 
 def energy_wh(forecast: ForecastRecord) -> int:
     """Energy of the whole horizon by its median, Wh."""
     return round(sum(forecast.p50) * forecast.step_us / 3_600_000_000)
+
+
+def lowest_w(history: F64, known: Mask) -> float:
+    """What a forecast cannot be below: nothing, or the least seen where a site feeds in unmetered."""
+    return float(min(0.0, history[known].min(initial=0.0)))
 
 
 def _spread(history: F64, known: Mask) -> float:
@@ -83,8 +91,7 @@ def _spread(history: F64, known: Mask) -> float:
 
 
 def _record(quantiles: F64, *, rung: Rung, bundle: str | None, issued_us: UtcUs, start_us: UtcUs) -> ForecastRecord:
-    # A site cannot consume less than nothing, and its band cannot be below it either.
-    p10, p50, p90 = np.maximum(np.rint(quantiles), 0).astype(int).T.tolist()
+    p10, p50, p90 = np.rint(quantiles).astype(int).T.tolist()
     return ForecastRecord(
         issued_us=issued_us,
         target="consumption_w",
