@@ -20,8 +20,8 @@ MANIFEST_BYTES_MAX = 64 * 1024
 FILE_BYTES_MAX = 4 * 1024 * 1024
 FILES_MAX = 16
 
-FileName = Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,48}\.(tflite|json|md|png)$")]
-Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+FileName = Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,48}\.(tflite|json|md|png)\Z")]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 
 class ManifestError(ValueError):

@@ -1,0 +1,178 @@
+"""The cold check of a bundle: everything that can be proven before it is activated. A shell.
+
+`smartwatts-gateway accept BUNDLE` runs it in a process of its own, as everybody who must know does:
+the gateway before it activates, the trainer before it publishes. A model that aborts the
+interpreter ends that process, and nothing else.
+"""
+
+import importlib.metadata
+import math
+import re
+import sys
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from firmware_bridge.errors import Exit
+from gateway.contract.manifest import GoldenCase, GoldenVectors, ManifestError, ModelEntry, decode_golden
+from gateway.shell.interpreter import Interpreter, ModelError, RuntimeUnusableError
+from gateway.shell.verified_bundle import BundleMissingError, VerifiedBundle, read_bundle
+
+# What a small dense or convolutional forecaster needs. An operator outside this list is new to the
+# device: it wants a test in both runtimes first.
+OPERATORS_ALLOWED = frozenset(
+    {
+        "ADD",
+        "CONCATENATION",
+        "CONV_2D",
+        "DEQUANTIZE",
+        "EXPAND_DIMS",
+        "FULLY_CONNECTED",
+        "MUL",
+        "QUANTIZE",
+        "RELU",
+        "RESHAPE",
+        "SQUEEZE",
+        "SUB",
+        "TRANSPOSE",
+    }
+)
+_DISTRIBUTION = "smartwatts-edge"
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What the cold check found.
+
+    `reasons` is empty exactly when `ok`. `worst_difference` is the largest absolute difference
+    to a golden output, in the output's own unit; None when none could be computed.
+    """
+
+    ok: bool
+    digest: str | None
+    release: int | None
+    reasons: list[str]
+    worst_difference: float | None
+
+
+def accept(bundle: Path) -> Verdict:
+    """Prove the bundle in the folder `bundle`.
+
+    Raises:
+        BundleMissingError: there is none.
+        RuntimeUnusableError: this machine cannot run models; that says nothing of the bundle.
+    """
+    try:
+        verified = read_bundle(bundle)
+    except ManifestError as error:
+        return Verdict(ok=False, digest=None, release=None, reasons=[str(error)], worst_difference=None)
+    reasons = _age_reasons(verified.manifest.gateway_min)
+    differences: list[float] = []
+    for model in verified.manifest.models:
+        try:
+            differences += _check_model(model, verified, reasons)
+        except (ManifestError, ModelError) as error:
+            reasons.append(f"{model.file}: {error}")
+    worst = max(differences, default=None)
+    return Verdict(
+        ok=not reasons,
+        digest=verified.digest,
+        release=verified.manifest.release,
+        reasons=reasons,
+        worst_difference=worst,
+    )
+
+
+def run(bundle: str, *, as_json: bool) -> int:
+    """The command: say the verdict on the bundle in the folder `bundle`; the exit code tells it too."""
+    try:
+        verdict = accept(Path(bundle))
+    except BundleMissingError as error:
+        sys.stderr.write(f"smartwatts-gateway: {error}.\n")
+        return Exit.NOT_FOUND
+    except RuntimeUnusableError as error:
+        sys.stderr.write(f"smartwatts-gateway: {error}.\n")
+        return Exit.FAILED
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(verdict).decode() + "\n")
+    else:
+        sys.stdout.write(_sentence(verdict) + "\n")
+    return Exit.OK if verdict.ok else Exit.NOT_VERIFIED
+
+
+def _sentence(verdict: Verdict) -> str:
+    if verdict.ok:
+        return (
+            f"accepted: bundle {verdict.digest} release {verdict.release}, "
+            f"worst difference to its golden vectors {verdict.worst_difference:.2g}"
+        )
+    return "refused: " + "; ".join(verdict.reasons)
+
+
+def _check_model(model: ModelEntry, bundle: VerifiedBundle, reasons: list[str]) -> list[float]:
+    """Load one model, run its golden vectors; append to `reasons` what is wrong, return the differences."""
+    interpreter = Interpreter(bundle.files[model.file])
+    reasons += _shape_reasons(model, interpreter) + _operator_reasons(model, interpreter)
+    vectors = [golden for golden in bundle.manifest.golden if golden.model == model.kind]
+    if not vectors:
+        reasons.append(f"{model.file}: the bundle has no golden vectors for {model.kind}")
+    differences = []
+    for golden in vectors:
+        for number, case in enumerate(decode_golden(bundle.files[golden.file])):
+            difference = _difference(interpreter, case, f"{golden.file} case {number}")
+            reasons += _difference_reasons(golden, number, difference)
+            differences.append(difference)
+    return [difference for difference in differences if math.isfinite(difference)]
+
+
+def _difference(interpreter: Interpreter, case: GoldenCase, name: str) -> float:
+    """The largest absolute difference between what the model says and what it should; NaN when not finite."""
+    sizes = (math.prod(interpreter.input_shape), math.prod(interpreter.output_shape))
+    if (len(case.input), len(case.output)) != sizes:
+        raise ManifestError(f"{name} has {len(case.input)} and {len(case.output)} values, the model {sizes}")
+    with np.errstate(over="ignore"):
+        tensor = np.array(case.input, dtype=np.float32).reshape(interpreter.input_shape)
+    output = interpreter.predict(tensor).astype(np.float64).ravel()
+    if not np.isfinite(output).all():
+        return math.nan
+    return float(np.abs(output - np.array(case.output)).max())
+
+
+def _difference_reasons(golden: GoldenVectors, number: int, difference: float) -> list[str]:
+    if math.isnan(difference):
+        return [f"{golden.file} case {number}: the model gives a value that is not a number"]
+    if difference > golden.tolerance:
+        return [f"{golden.file} case {number}: differs by {difference:.3g}, more than {golden.tolerance:g}"]
+    return []
+
+
+def _shape_reasons(model: ModelEntry, interpreter: Interpreter) -> list[str]:
+    found = (list(interpreter.input_shape), list(interpreter.output_shape))
+    if found == (model.input.shape, model.output.shape):
+        return []
+    return [f"{model.file} maps {found[0]} to {found[1]}, the manifest says otherwise"]
+
+
+def _operator_reasons(model: ModelEntry, interpreter: Interpreter) -> list[str]:
+    used = interpreter.operators()
+    if used is not None and used != sorted(set(model.operators)):
+        return [f"{model.file} uses {', '.join(used)}, the manifest says {', '.join(model.operators)}"]
+    strange = sorted(set(model.operators) - OPERATORS_ALLOWED)
+    return [f"{model.file} uses operators that are not allowed: {', '.join(strange)}"] if strange else []
+
+
+def _age_reasons(gateway_min: str) -> list[str]:
+    """Whether this software is new enough for the bundle."""
+    ours = importlib.metadata.version(_DISTRIBUTION)
+    try:
+        is_new_enough = _numbers(ours) >= _numbers(gateway_min)
+    except ValueError:
+        return [f"gateway_min {gateway_min!r} is not a version like 1.2.3"]
+    return [] if is_new_enough else [f"the bundle needs gateway {gateway_min} or newer, this is {ours}"]
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    release = re.match(r"(\d{1,6})\.(\d{1,6})\.(\d{1,6})", version)
+    if release is None:
+        raise ValueError(version)
+    return tuple(int(part) for part in release.groups())
