@@ -7,6 +7,8 @@ import logging
 import os
 import socket
 
+from firmware_bridge.reading import US_PER_S
+
 log = logging.getLogger(__name__)
 
 
@@ -22,9 +24,16 @@ class Notifier:
         self._socket = socket.socket(socket.AF_UNIX, kind)
         self._was_heard = True
 
-    def ready(self) -> None:
-        """The meters are being read."""
-        self._tell(b"READY=1")
+    def ready(self, tick_period_s: float = 0.0) -> None:
+        """The meters are being read.
+
+        With ticks rarer than systemd's patience allows (WatchdogSec in the unit, WATCHDOG_USEC in
+        the environment), it is asked to wait for two ticks beyond it.
+        """
+        patience_us = int(os.environ.get("WATCHDOG_USEC", "0"))
+        two_ticks_us = round(2 * tick_period_s * US_PER_S)
+        wish = f"\nWATCHDOG_USEC={patience_us + two_ticks_us}" if 0 < patience_us < two_ticks_us else ""
+        self._tell(f"READY=1{wish}".encode())
 
     def alive(self) -> None:
         """The tick still turns; silence for WatchdogSec means a restart."""

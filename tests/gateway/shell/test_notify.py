@@ -40,6 +40,16 @@ def test_the_socket_is_found_in_the_environment_and_may_be_abstract(monkeypatch)
         notifier.close()
 
 
+@pytest.mark.parametrize(("period_s", "said"), [(1, b"READY=1"), (60, b"READY=1\nWATCHDOG_USEC=150000000")])
+def test_rare_ticks_ask_for_more_patience(short_path, monkeypatch, period_s, said):
+    monkeypatch.setenv("WATCHDOG_USEC", "30000000")
+    with listen(short_path) as systemd:
+        notifier = Notifier(short_path)
+        notifier.ready(period_s)
+        assert systemd.recv(100) == said
+        notifier.close()
+
+
 def test_without_systemd_nothing_is_said(monkeypatch):
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     notifier = Notifier()
