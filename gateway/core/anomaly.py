@@ -165,13 +165,16 @@ class AnomalyRules:
         median = float(np.median(nearby))
         spread = float(np.median(np.abs(np.array(nearby) - median)))
         limit_w = max(state.meter.rated_power_w * SPIKE_RATED_FRACTION, spread * SPIKE_SPREADS)
-        if abs(power_w - median) > limit_w and len(state.excursion) < SPIKE_POLLS_MAX:
-            state.excursion.append((row.tick_us, power_w))
+        if abs(power_w - median) > limit_w:
+            if len(state.excursion) <= SPIKE_POLLS_MAX:
+                state.excursion.append((row.tick_us, power_w))
+            else:
+                nearby.append(power_w)  # it stays: a load, soon the usual
             return []
         excursion, state.excursion = state.excursion, []
         nearby.append(power_w)
-        if not excursion or abs(power_w - median) > limit_w:
-            return []  # nothing happened, or it stayed: a load
+        if not 0 < len(excursion) <= SPIKE_POLLS_MAX:
+            return []
         since_us, peak_w = max(excursion, key=lambda one: abs(one[1] - median))
         series = str(self._series[state.power])
         record = AnomalyRecord(
