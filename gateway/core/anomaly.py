@@ -125,7 +125,9 @@ class AnomalyRules:
         if self._previous is None or not site.grid_is_up or not state.voltage:
             return False
         now, before = row.values[state.columns], self._previous.values[state.columns]
-        return bool(row.values[state.voltage].max() > 0) and np.array_equal(now, before)
+        # A phase that is not connected is missing for good; a silent meter has no voltage at all.
+        has_voltage = np.fmax.reduce(row.values[state.voltage]) > 0
+        return bool(has_voltage) and np.array_equal(now, before, equal_nan=True)
 
     def _sign(self, state: _MeterState, row: GridRow) -> list[AnomalyRecord]:
         if state.power is None or state.meter.role not in ("solar", "load"):
