@@ -31,7 +31,7 @@ SPIKE_RATED_FRACTION = 0.5
 SPIKE_SPREADS = 10.0
 SPIKE_POLLS_MAX = 3
 NEIGHBOURHOOD_POLLS = 15
-# An event without an end of its own is shown this long.
+# An event without an end of its own is shown this long after it was last seen.
 SHOWN_US = 3600 * US_PER_S
 _NEVER = UtcUs(0)
 
@@ -60,6 +60,7 @@ class AnomalyRules:
         self._meters = [_meter_state(meter, self._series) for meter in meters]
         self._previous: GridRow | None = None
         self._active: dict[tuple[AnomalyKind, str], AnomalyRecord] = {}
+        self._seen_us: dict[tuple[AnomalyKind, str], UtcUs] = {}
 
     @property
     def active(self) -> list[AnomalyRecord]:
@@ -203,14 +204,16 @@ class AnomalyRules:
         onsets = [record for record in found if (record.kind, record.series) not in self._active]
         for record in onsets:
             self._active[record.kind, record.series] = record
+        for record in found:
+            self._seen_us[record.kind, record.series] = record.at_us
         return onsets
 
     def _clear(self, kind: AnomalyKind, series: str) -> None:
         self._active.pop((kind, series), None)
 
     def _forget(self, now_us: UtcUs) -> None:
-        for key, record in list(self._active.items()):
-            if key[0] in ("range", "spike") and now_us - record.at_us > SHOWN_US:
+        for key in list(self._active):
+            if key[0] in ("range", "spike") and now_us - self._seen_us[key] > SHOWN_US:
                 del self._active[key]
 
 
