@@ -1,0 +1,42 @@
+"""What several commands say alike: which database, whose data, and what to do when it is away."""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from firmware_bridge.errors import Exit
+
+Run = Callable[[argparse.Namespace], int]
+
+
+def add_dsn(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """Declare --dsn."""
+    parser.add_argument(
+        "--dsn",
+        required=required,
+        metavar="DSN",
+        help="how to reach PostgreSQL; @FILE reads it from a file, so that no password shows in the process list",
+    )
+
+
+def add_gateway(parser: argparse.ArgumentParser) -> None:
+    """Declare --gateway."""
+    parser.add_argument("--gateway", metavar="ID", help="whose data; needed when the database holds several")
+
+
+def explains_database(run: Run) -> Run:
+    """`run`, which ends in one sentence and an exit code when the database is away or empty."""
+
+    def run_or_explain(arguments: argparse.Namespace) -> int:
+        import psycopg
+
+        try:
+            return run(arguments)
+        except psycopg.OperationalError as error:
+            problem = str(error).strip().partition("\n")[0]
+        except psycopg.errors.UndefinedTable:
+            problem = "it holds no tables of ours; run `smartwatts-trainer ingest` on it first"
+        sys.stderr.write(f"smartwatts-trainer: the database cannot be used: {problem}\n")
+        return Exit.UNREACHABLE
+
+    return run_or_explain

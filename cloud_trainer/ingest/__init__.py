@@ -1,0 +1,1 @@
+"""Ingest: what gateways send, stored exactly once in PostgreSQL."""

@@ -1,0 +1,118 @@
+"""A record as ingest sees it: decoded when that is possible, always with its bytes. Pure."""
+
+from dataclasses import dataclass
+
+from gateway.contract.readings import unpack_block
+from gateway.contract.records import (
+    Aggregate,
+    Batch,
+    ForecastRecord,
+    ReadingsBlock,
+    Record,
+    RecordError,
+    StoredRecord,
+    decode_record,
+)
+
+UNDECODABLE = "undecodable"
+# Stamps outside 2000..2200 are no instants of ours; inside, microseconds are exact in PostgreSQL.
+INSTANT_US_MIN = 946_684_800_000_000
+INSTANT_US_MAX = 7_258_118_400_000_000
+# No recording period and no forecast step is longer than a week.
+DURATION_US_MAX = 7 * 86_400_000_000
+# PostgreSQL's integer and bigint.
+COUNT_MAX = 2**31 - 1
+INTEGER_MAX = 2**63 - 1
+
+_DURATIONS = ("period_us", "step_us")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One record of a batch.
+
+    `record` is None, `kind` is UNDECODABLE and `problem` says why when the record cannot be put into
+    tables. `recorded_us` is None when the gateway's stamp is no instant.
+    """
+
+    sequence: int
+    recorded_us: int | None
+    body: bytes
+    kind: str
+    record: Record | None
+    aggregates: list[Aggregate]
+    problem: str = ""
+
+
+def read_entries(batch: Batch) -> list[Entry]:
+    """The entries of `batch`; one that cannot be read does not harm the others.
+
+    Raises:
+        RecordError: the sequences are beyond what any store counts to.
+    """
+    if batch.records[-1].sequence > INTEGER_MAX:
+        raise RecordError(f"sequence {batch.records[-1].sequence} is larger than {INTEGER_MAX}")
+    return [_read_entry(stored) for stored in batch.records]
+
+
+def _read_entry(stored: StoredRecord) -> Entry:
+    recorded_us = stored.recorded_us if _is_instant(stored.recorded_us) else None
+    try:
+        _check_stamp(stored)
+        record = decode_record(stored.body)
+        _check_fields(record)
+        aggregates = _read_block(record) if isinstance(record, ReadingsBlock) else []
+        if isinstance(record, ForecastRecord):
+            _check_forecast(record)
+    except RecordError as error:
+        return Entry(stored.sequence, recorded_us, stored.body, UNDECODABLE, None, [], str(error))
+    kind = str(record.__struct_config__.tag)
+    return Entry(stored.sequence, recorded_us, stored.body, kind, record, aggregates)
+
+
+def _check_stamp(stored: StoredRecord) -> None:
+    if not _is_instant(stored.recorded_us):
+        raise RecordError(f"recorded_us = {stored.recorded_us} is no instant")
+
+
+def _check_fields(record: Record) -> None:
+    """Refuse what no column can hold: the names say what is an instant and what a duration."""
+    for name in record.__struct_fields__:
+        value = getattr(record, name)
+        if name in _DURATIONS:
+            fits = 0 < value <= DURATION_US_MAX
+        elif name.endswith("_us"):
+            fits = _is_instant(value)
+        elif isinstance(value, str):
+            fits = "\0" not in value
+        elif isinstance(value, int):
+            fits = abs(value) <= INTEGER_MAX
+        else:
+            fits = True
+        if not fits:
+            raise RecordError(f"{name} = {value!r:.60} is out of range")
+
+
+def _read_block(block: ReadingsBlock) -> list[Aggregate]:
+    aggregates = unpack_block(block)
+    if any("\0" in meter for meter in block.meters):
+        raise RecordError("a meter's name holds a NUL")
+    if len({aggregate.series for aggregate in aggregates}) != len(aggregates):
+        raise RecordError("a series stands twice in the block")
+    if any(not 0 <= count <= COUNT_MAX for count in block.count):
+        raise RecordError("a count is out of range")
+    if not block.start_us <= block.first_us <= block.last_us < block.start_us + block.period_us:
+        raise RecordError("the ticks of the block lie outside its period")
+    return aggregates
+
+
+def _check_forecast(forecast: ForecastRecord) -> None:
+    quantiles = (forecast.p10, forecast.p50, forecast.p90)
+    if not forecast.p50 or any(len(quantile) != len(forecast.p50) for quantile in quantiles):
+        raise RecordError("the quantiles of the forecast are empty or differ in length")
+    if any(abs(value) > INTEGER_MAX for quantile in quantiles for value in quantile):
+        raise RecordError("a value of the forecast is out of range")
+
+
+def _is_instant(at_us: int) -> bool:
+    return INSTANT_US_MIN <= at_us < INSTANT_US_MAX
