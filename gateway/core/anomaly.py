@@ -73,7 +73,7 @@ class AnomalyRules:
         for state in self._meters:
             found = [*self._range(state, row), *self._stuck(state, row, site), *self._sign(state, row)]
             onsets += self._latch(found)
-            onsets += self._spike(state, row)
+            onsets += self._spike(state, row, site)
         self._previous = row
         self._forget(row.tick_us)
         return onsets
@@ -158,8 +158,11 @@ class AnomalyRules:
             )
         ]
 
-    def _spike(self, state: _MeterState, row: GridRow) -> list[AnomalyRecord]:
+    def _spike(self, state: _MeterState, row: GridRow, site: SiteState) -> list[AnomalyRecord]:
         if state.power is None or np.isnan(power_w := float(row.values[state.power])):
+            return []
+        if not site.grid_is_up:
+            state.excursion.clear()  # what stands still in an outage is not the usual
             return []
         nearby = state.neighbourhood
         if len(nearby) < NEIGHBOURHOOD_POLLS:
