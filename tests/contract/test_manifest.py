@@ -1,4 +1,5 @@
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -101,22 +102,16 @@ def test_a_flipped_byte_is_refused_or_names_another_bundle(position, flip):
     data = bytearray(GOOD)
     data[position] ^= flip
     assert bundle_digest(bytes(data)) != bundle_digest(GOOD)
-    with_trouble(decode_manifest, bytes(data))
+    with suppress(ManifestError):
+        decode_manifest(bytes(data))
 
 
 @given(st.binary(max_size=300) | st.sampled_from([b"[" * 10_000, b'{"models":' + b"[" * 10_000, b'{"x":' * 5_000]))
 @settings(max_examples=300, deadline=None)
 def test_any_bytes_are_a_manifest_or_a_manifest_error(data):
-    with_trouble(decode_manifest, data)
-    with_trouble(decode_golden, data)
-
-
-def with_trouble(decode, data):
-    """Total: a value or the one named error."""
-    try:
-        decode(data)
-    except ManifestError as error:
-        assert str(error)
+    for decode in (decode_manifest, decode_golden):
+        with suppress(ManifestError):
+            decode(data)
 
 
 @pytest.mark.parametrize("data", [b"[]", b"", b"{}", b'[{"input":[1]}]', b'[{"input":[1],"output":["x"]}]', b"[NaN]"])

@@ -1,0 +1,156 @@
+"""The child, spoken to over its real pipes."""
+
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from firmware_bridge.errors import Exit
+from gateway.shell.host_frames import (
+    FRAME_BYTES_MAX,
+    LENGTH,
+    Answer,
+    Failure,
+    Question,
+    Ready,
+    decode_frame,
+    decode_length,
+    encode_frame,
+    tensor_of,
+)
+from gateway.shell.interpreter import Interpreter
+from gateway.shell.model_host import answer
+from gateway.shell.verified_bundle import read_bundle
+from tests.sim.starter_bundle import MODEL_FILE, STARTER, copy_starter, golden_case
+
+KIND = "energy_forecast"
+# Real seconds; only a hang gets there.
+END_S = 20
+
+
+def question(tensor, kind=KIND):
+    return Question(kind, list(tensor.shape), tensor.tobytes())
+
+
+@pytest.fixture(scope="module")
+def models():
+    return {KIND: Interpreter((STARTER / MODEL_FILE).read_bytes())}
+
+
+def test_a_question_is_answered(models):
+    tensor, wanted = golden_case()
+    said = answer(question(tensor), models)
+    assert isinstance(said, Answer)
+    assert tensor_of(said) == pytest.approx(wanted, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        (question(np.zeros((1, 96, 26), np.float32), kind="weather"), "no model 'weather'"),
+        (question(np.zeros((1, 96, 25), np.float32)), "the model takes"),
+        (Question(KIND, [1, 96, 26], b"short"), "do not fill"),
+        (question(np.full((1, 96, 26), np.nan, np.float32)), "not a number"),
+        (question(np.full((1, 96, 26), 3e38, np.float32)), "not a number"),
+        (Failure("what?"), "only questions"),
+    ],
+)
+def test_every_trouble_with_a_question_is_said(models, asked, why):
+    said = answer(asked, models)
+    assert isinstance(said, Failure)
+    assert why in said.error
+
+
+class Child:
+    """The program as the gateway starts it, with plain blocking pipes."""
+
+    def __init__(self, bundle):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gateway.shell.model_host", str(bundle)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def next_frame(self):
+        return decode_frame(self.process.stdout.read(decode_length(self.process.stdout.read(LENGTH.size))))
+
+    def end(self, last_words=b""):
+        """Close its input; everything it still says, and how it ends."""
+        said, _ = self.process.communicate(last_words, timeout=END_S)
+        return said, self.process.returncode
+
+
+@pytest.mark.slow
+def test_the_host_says_which_bundle_it_holds_answers_and_ends_with_its_input():
+    child = Child(STARTER)
+    assert child.next_frame() == Ready(read_bundle(STARTER).digest, [KIND])
+    tensor, _ = golden_case()
+    said, code = child.end(encode_frame(question(tensor)) * 3)
+    once = len(said) // 3
+    assert code == Exit.OK
+    assert said == said[:once] * 3
+    assert isinstance(decode_frame(said[LENGTH.size : once]), Answer)
+
+
+@pytest.mark.slow
+def test_a_damaged_bundle_is_named_and_not_loaded(tmp_path):
+    bundle = copy_starter(tmp_path)
+    with (bundle / MODEL_FILE).open("ab") as file:
+        file.write(b" ")
+    child = Child(bundle)
+    failure = child.next_frame()
+    assert isinstance(failure, Failure)
+    assert MODEL_FILE in failure.error
+    assert child.end() == (b"", Exit.NOT_VERIFIED)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rubbish", [LENGTH.pack(FRAME_BYTES_MAX + 1), LENGTH.pack(3) + b"\xc1\xc1\xc1"])
+def test_rubbish_ends_the_host_with_a_reason(rubbish):
+    child = Child(STARTER)
+    child.next_frame()
+    said, code = child.end(rubbish)
+    assert isinstance(decode_frame(said[LENGTH.size :]), Failure)
+    assert code == Exit.FAILED
+
+
+@pytest.mark.slow
+def test_a_question_cut_short_ends_the_host(tmp_path):
+    child = Child(STARTER)
+    child.next_frame()
+    _, code = child.end(encode_frame(question(golden_case()[0]))[:-1])
+    assert code == Exit.FAILED
+
+
+@pytest.mark.slow
+def test_ctrl_c_is_the_gateways_business():
+    child = Child(STARTER)
+    child.next_frame()
+    child.process.send_signal(signal.SIGINT)
+    said, code = child.end(encode_frame(question(golden_case()[0])))
+    assert isinstance(decode_frame(said[LENGTH.size :]), Answer)
+    assert code == Exit.OK
+
+
+@pytest.mark.slow
+def test_what_is_printed_inside_the_host_never_reaches_the_frames():
+    program = (
+        "import os, sys\n"
+        "from gateway.shell import model_host\n"
+        "real = model_host.read_bundle\n"
+        "def noisy(folder):\n"
+        "    os.write(1, b'native noise')\n"
+        "    print('python noise', flush=True)\n"
+        "    return real(folder)\n"
+        "model_host.read_bundle = noisy\n"
+        "sys.exit(model_host.main(sys.argv[1:]))\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, str(STARTER)], input=b"", capture_output=True, timeout=END_S
+    )
+    assert isinstance(decode_frame(ended.stdout[LENGTH.size :]), Ready)
+    assert b"native noise" in ended.stderr
+    assert b"python noise" in ended.stderr
