@@ -27,6 +27,11 @@ WITHOUT_OWN_TEST = {
     "firmware_bridge/config.py": "structs alone; what they refuse is tested with the root, in tests/gateway",
     "firmware_bridge/errors.py": "exception classes alone; raised and looked at by the tests of their users",
 }
+# folder: why its files may share one test file, named after the folder and beside where theirs would lie
+SHARED_TEST = {
+    "cloud_trainer/commands": "declarations of arguments; what they call has tests of its own",
+    "provisioning/demo": "the parts of one program, which is tested as a whole by running it",
+}
 EXTRAS = {"gateway", "ingest", "trainer", "provisioning", "dev"}
 SCRIPTS = {"smartwatts-gateway", "smartwatts-trainer", "smartwatts-provision"}
 
@@ -58,8 +63,9 @@ def files_without_a_test(root: Path) -> Complaints:
         name = place(root, path)
         if name in WITHOUT_OWN_TEST or path.name in ("__init__.py", "__main__.py") or not _has_code(path):
             continue
-        if not any((root / place).exists() for place in _test_places(name)):
-            complaints.append(f"{name}: has no {_test_places(name)[0]}")
+        places = _test_places(name)
+        if not any((root / one).exists() for one in places):
+            complaints.append(f"{name}: has no {' or '.join(places)}")
     return complaints
 
 
@@ -119,7 +125,7 @@ def _has_code(path: Path) -> bool:
 def _test_places(name: str) -> list[str]:
     """Where the test of a source file may lie; the contract, which two sides share, has a folder of its own."""
     folder, _, file = name.rpartition("/")
-    places = [f"tests/{folder}/test_{file}"]
-    if folder == "gateway/contract":
-        places.append(f"tests/contract/test_{file}")
-    return places
+    if folder in SHARED_TEST:
+        above, _, noun = folder.rpartition("/")
+        return [f"tests/{folder}/test_{file}", f"tests/{above}/test_{noun}.py"]
+    return [f"tests/contract/test_{file}" if folder == "gateway/contract" else f"tests/{folder}/test_{file}"]
