@@ -21,7 +21,9 @@ class Request:
     address: int
     count: int
 
-    def frame(self, pdu: bytes, *, transaction: int | None = None, unit: int | None = None, protocol: int = 0) -> bytes:
+    def frame(
+        self, pdu: bytes, *, transaction: int | None = None, unit: int | None = None, protocol: int = 0
+    ) -> bytes:
         """A whole reply with this PDU, right unless told otherwise."""
         head = struct.pack(
             ">HHHB",
@@ -42,7 +44,7 @@ class Request:
 
 
 # What to send for a request: bytes, None for silence, or an answer that takes its time.
-Behaviour = Callable[[Request], bytes | None | Awaitable[bytes]]
+Behaviour = Callable[[Request], bytes | Awaitable[bytes] | None]
 
 
 def zeros(request: Request) -> bytes:
