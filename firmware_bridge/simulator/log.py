@@ -4,8 +4,8 @@ It is what an audit compares the cloud's database with, so it is written from wh
 show (after rounding), not from what they were made of.
 """
 
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 
@@ -34,7 +34,8 @@ class ValueLog:
         self._told: set[int] = set()
         self._encode = msgspec.json.Encoder().encode
         try:
-            self._file: BinaryIO | None = None if path is None else path.open("ab")
+            # Unbuffered: what a full disk refused must not be tried again when the file is closed.
+            self._file: FileIO | None = None if path is None else path.open("ab", buffering=0)
         except OSError as error:
             raise SettingError(
                 "--log", str(path), f"cannot be written ({error.strerror})", "name a file in an existing folder"
@@ -75,10 +76,11 @@ class ValueLog:
         """
         if self._file is None or not self._lines:
             return
-        lines, self._lines = self._lines, []
+        waiting = memoryview(b"".join(self._lines))
+        self._lines = []
         try:
-            self._file.write(b"".join(lines))
-            self._file.flush()
+            while waiting:
+                waiting = waiting[self._file.write(waiting) :]
         except OSError as error:
             raise SettingError(
                 "--log", str(self._path), f"cannot be written ({error.strerror})", "make room on that disk"
@@ -86,8 +88,11 @@ class ValueLog:
 
     def close(self) -> None:
         """Write the rest."""
-        if self._file is not None:
+        if self._file is None:
+            return
+        try:
             self.flush()
+        finally:
             self._file.close()
 
     def _add(self, line: dict[str, object]) -> None:

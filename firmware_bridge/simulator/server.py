@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable
 
 from firmware_bridge.errors import SettingError
@@ -10,7 +11,7 @@ from firmware_bridge.simulator.frames import NotModbusError, Request, take_reque
 # More clients than a gateway, a probe and a curious installer; real meters take two to four.
 CONNECTIONS_MAX = 16
 # Bytes of replies that may wait for a slow client before its requests are no longer read.
-_WAITING_BYTES_MAX = 16 * 1024
+WAITING_BYTES_MAX = 16 * 1024
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ class ModbusServer:
         try:
             self._server = await loop.create_server(lambda: _Connection(self), host, port)
         except (OSError, OverflowError) as error:
-            problem = getattr(error, "strerror", None) or str(error)
+            problem = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
             raise SettingError(
                 "--port", str(port), f"cannot be used on {host} ({problem})", "give another, or 0 for a free one"
             ) from error
@@ -57,6 +58,7 @@ class _Connection(asyncio.Protocol):
         self._server = server
         self._received = bytearray()
         self._transport: asyncio.Transport | None = None
+        self._is_full = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -64,16 +66,32 @@ class _Connection(asyncio.Protocol):
             log.warning("connection refused: connections_max=%d", CONNECTIONS_MAX)
             transport.abort()
             return
-        transport.set_write_buffer_limits(high=_WAITING_BYTES_MAX)
+        transport.set_write_buffer_limits(high=WAITING_BYTES_MAX)
         self._transport = transport
         self._server.connections.add(transport)
 
     def data_received(self, data: bytes) -> None:
+        self._received += data
+        self._answer()
+
+    def pause_writing(self) -> None:
+        assert self._transport is not None
+        self._transport.pause_reading()
+        self._is_full = True
+
+    def resume_writing(self) -> None:
+        assert self._transport is not None
+        self._is_full = False
+        self._answer()
+        if not self._is_full:
+            self._transport.resume_reading()
+
+    def _answer(self) -> None:
+        """Answer what has come in, as long as the client takes the replies."""
         if self._transport is None:
             return
-        self._received += data
         try:
-            while (request := take_request(self._received)) is not None:
+            while not self._is_full and (request := take_request(self._received)) is not None:
                 reply = self._server.reply(request)
                 if reply is not None:
                     self._transport.write(reply)
@@ -81,14 +99,6 @@ class _Connection(asyncio.Protocol):
             log.warning("connection closed: not Modbus TCP: %s", error)
             self._received.clear()
             self._transport.close()
-
-    def pause_writing(self) -> None:
-        assert self._transport is not None
-        self._transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        assert self._transport is not None
-        self._transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         if self._transport is not None:

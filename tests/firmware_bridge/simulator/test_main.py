@@ -1,0 +1,100 @@
+"""The command line: it serves, it stops when told, and a mistake is one sentence."""
+
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from firmware_bridge.clock import ScaledClock
+from firmware_bridge.errors import Exit
+from firmware_bridge.simulator.__main__ import main
+
+DEADLINE_S = 20
+
+
+@pytest.fixture
+def scenario(tmp_path, scenario_text) -> Path:
+    path = tmp_path / "scenario.toml"
+    path.write_text(scenario_text)
+    return path
+
+
+def start(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "firmware_bridge.simulator", *map(str, arguments)]
+    root = Path(__file__).parents[3]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    return subprocess.Popen(command, cwd=cwd, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_port(simulator: subprocess.Popen[str], path: Path) -> int:
+    while not path.exists():
+        assert simulator.poll() is None, simulator.stderr.read()
+    return int(path.read_text())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_serves_by_simulated_time_and_stops_when_told(tmp_path, scenario, number):
+    simulator = start(
+        *("--scenario", scenario, "--clock", "origin", "--log", "log.jsonl", "--port-file", "port"), cwd=tmp_path
+    )
+    try:
+        port = wait_for_port(simulator, tmp_path / "port")
+        with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S) as client:
+            client.sendall(struct.pack(">HHHBBHH", 1, 0, 6, 1, 4, 0x34, 2))
+            power_w = struct.unpack(">f", client.recv(64)[9:])[0]
+            simulator.send_signal(number)
+            assert simulator.wait(DEADLINE_S) == Exit.OK
+    finally:
+        simulator.kill()
+        simulator.communicate()
+    (line,) = [msgspec.json.decode(line) for line in (tmp_path / "log.jsonl").read_bytes().splitlines()]
+    assert line["values"] == {"active_power_w": power_w}
+    assert 0 < line["at_us"] - 1_767_571_200_000_000 < 1000 * DEADLINE_S * 1_000_000
+    assert ScaledClock(tmp_path / "origin").rate == 1000
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_ends_the_run_with_a_sentence(tmp_path, scenario):
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    simulator = start("--scenario", scenario, "--log", "/dev/full", "--port-file", "port", cwd=tmp_path)
+    try:
+        port = wait_for_port(simulator, tmp_path / "port")
+        with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S) as client:
+            client.sendall(struct.pack(">HHHBBHH", 1, 0, 6, 1, 4, 0x34, 2))
+            client.recv(64)
+            _, said = simulator.communicate(timeout=DEADLINE_S)
+    finally:
+        simulator.kill()
+    assert simulator.returncode == Exit.BAD_SETTING
+    assert said.strip().splitlines()[-1].startswith("simulator: --log = /dev/full: cannot be written")
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--scenario", "none.toml"], "--scenario = none.toml: cannot be read"),
+        (["--scenario", "{scenario}", "--log", "{folder}/none/log"], "--log"),
+        (["--scenario", "{scenario}", "--clock", "{folder}/none/origin"], "--clock"),
+        (["--scenario", "{scenario}", "--clock", "{scenario}"], "is not a clock origin"),
+        (["--scenario", "{scenario}", "--port-file", "{folder}/none/port"], "--port-file"),
+        (["--scenario", "{scenario}", "--port", "70000"], "--port = 70000"),
+        (["--scenario", "{scenario}", "--port", "{taken}"], "Address already in use"),
+    ],
+)
+def test_a_mistake_is_one_sentence(tmp_path, scenario, capsys, arguments, says):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        places = {"scenario": scenario, "folder": tmp_path, "taken": taken.getsockname()[1]}
+        code = main([argument.format(**places) for argument in arguments])
+    said = capsys.readouterr().err
+    assert code == Exit.BAD_SETTING
+    assert says in said
+    assert said.count("\n") == 1

@@ -1,0 +1,100 @@
+"""Scenarios: strict, and refused with field, value and next step."""
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from firmware_bridge.errors import SettingError
+from firmware_bridge.reading import UtcUs
+from firmware_bridge.simulator.faults import Silent, Spike, Stuck
+from firmware_bridge.simulator.scenario import faults_of, instant_us, load_scenario, parse_scenario
+
+METER = '[[meter]]\nname = "grid"\nunit = 1\nprofile = "eastron_sdm630"\nquantity = "grid"\n'
+FAULT = '[[fault]]\nkind = "stuck"\nmeter = "grid"\nat = 60\nfor_s = 30\n'
+START_US = UtcUs(1_767_571_200_000_000)
+
+
+def refusal(text: str) -> str:
+    with pytest.raises(SettingError) as caught:
+        faults_of(parse_scenario(text), START_US)
+    return str(caught.value)
+
+
+def test_a_scenario_needs_no_more_than_a_meter():
+    scenario = parse_scenario(METER)
+    assert scenario.site.seed == 1
+    assert scenario.site.rate == 1
+    assert faults_of(scenario, START_US) == []
+
+
+def test_faults_get_their_instants(scenario_text):
+    spike, stuck, silent = faults_of(parse_scenario(scenario_text), START_US)
+    assert isinstance(spike, Spike)
+    assert isinstance(stuck, Stuck)
+    assert isinstance(silent, Silent)
+    assert (spike.from_us, spike.until_us) == (START_US + 3_600_000_000, START_US + 3_720_000_000)
+    assert stuck.from_us == START_US + 12 * 3_600_000_000
+    assert silent.from_us == START_US + 6 * 3_600_000_000
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-01-05T00:00:00Z", "2026-01-05", "2026-01-05T01:00+01:00", "2026-01-05 00:00:00"]
+)
+def test_an_instant_without_a_zone_is_utc(text):
+    assert instant_us("x", text) == START_US
+
+
+def test_an_instant_that_is_none_is_refused():
+    with pytest.raises(SettingError, match=r"fault\[0\]\.at = 'noon'"):
+        faults_of(parse_scenario(METER + FAULT.replace("60", '"noon"')), START_US)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "meter"),
+        ("meter = []", "meter"),
+        ("nonsense", "not TOML"),
+        (METER + "[sight]\nseed = 1", "sight"),
+        (METER + "[site]\nsead = 1", "sead"),
+        (METER + "[site]\nseed = -1", "scenario.site.seed"),
+        (METER + "[site]\nrate = 0", "scenario.site.rate"),
+        (METER + '[site]\ntime_zone = "Mars"', "Mars"),
+        (METER.replace("unit = 1", "unit = 248"), "scenario.meter[0].unit"),
+        (METER.replace('"grid"\n', '"wind"\n'), "scenario.meter[0].quantity"),
+        (METER.replace('name = "grid"', 'name = "The Grid"'), "scenario.meter[0].name"),
+        (METER + METER, "meter.name = 'grid': is given twice"),
+        (METER + METER.replace('name = "grid"', 'name = "b"'), "meter.unit = 1: is given twice"),
+        (METER.replace('quantity = "grid"', 'quantity = "replay"'), "add [replay] with file"),
+        (METER + '[replay]\nfile = "x.csv"', "is shown by no meter"),
+        (METER + FAULT.replace("stuck", "lazy"), "scenario.fault[0].kind"),
+        (METER + FAULT.replace('meter = "grid"', 'meter = "b"'), "fault[0].meter = 'b'"),
+        (METER + FAULT.replace("for_s = 30", "for_s = 0"), "scenario.fault[0].for_s"),
+        (METER + FAULT + "value = 3\n", "has no register, value or add"),
+        (METER + FAULT.replace("stuck", "spike"), "needs register"),
+        (METER + FAULT.replace("stuck", "spike") + 'register = "voltage_v"\n', "one of value and add"),
+        (METER + FAULT.replace("stuck", "spike") + 'register = "volts"\nadd = 1\n', "scenario.fault[0].register"),
+    ],
+)
+def test_a_wrong_scenario_is_refused_with_the_field(text, says):
+    assert says in refusal(text)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    for content in (None, b"\xff\xfe"):
+        path = tmp_path / "s.toml"
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(SettingError, match="--scenario"):
+            load_scenario(path)
+
+
+@settings(max_examples=60)
+@given(st.text(max_size=200), st.integers(0, 300))
+def test_any_text_is_a_scenario_or_a_setting_error(text, place):
+    whole = METER + FAULT
+    for one in (text, whole[:place] + text + whole[place:]):
+        with suppress(SettingError):
+            faults_of(parse_scenario(one), START_US)
