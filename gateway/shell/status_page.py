@@ -90,7 +90,7 @@ def make_app(status: Status, host: str) -> web.Application:
 
     async def status_json(_: web.Request) -> web.Response:
         return web.Response(
-            body=msgspec.json.encode(status()),
+            body=msgspec.json.encode(status(), enc_hook=float),  # numpy's numbers are numbers too
             content_type="application/json",
             headers={hdrs.CACHE_CONTROL: "no-store"},
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -112,9 +113,11 @@ async def page(status: status_page.Status = sample_status) -> AsyncIterator[int]
 
 
 @asynccontextmanager
-async def answer_to(path: str, **options: Any) -> AsyncIterator[aiohttp.ClientResponse]:
+async def answer_to(
+    path: str, *, status: status_page.Status = sample_status, **options: Any
+) -> AsyncIterator[aiohttp.ClientResponse]:
     async with (
-        page() as port,
+        page(status) as port,
         aiohttp.ClientSession() as session,
         session.get(f"http://127.0.0.1:{port}{path}", **options) as answer,
     ):
@@ -126,6 +129,12 @@ async def test_the_status_is_the_dictionary_as_json_and_never_cached():
         assert answer.status == 200
         assert answer.headers["Cache-Control"] == "no-store"
         assert await answer.json() == msgspec.json.decode(msgspec.json.encode(sample_status()))
+
+
+async def test_numbers_of_any_make_are_shown_and_what_is_no_number_is_null():
+    odd = {"power": {"grid_w": np.float64(2.5), "solar_w": math.nan, "at_us": np.int64(7)}}
+    async with answer_to("/status.json", status=lambda: odd) as answer:
+        assert await answer.json() == {"power": {"grid_w": 2.5, "solar_w": None, "at_us": 7}}
 
 
 async def test_health_holds_no_data():
