@@ -85,10 +85,11 @@ class Loop:
         """Tick until `stop`, then write what is open."""
         tick_us = UtcUs(floor_us(self._clock.utc_us(), self._poll_us) + self._poll_us)
         while True:
+            # Simulated time may come to this tick, and not to the one after before this one is done.
+            self._clock.hold_before(UtcUs(tick_us + self._poll_us))
             await self._sleep_until(tick_us)
             if self._stopping:
                 break
-            self._clock.hold_before(UtcUs(tick_us + self._poll_us))
             self._note_lateness(tick_us)
             await self._tick(tick_us)
             self._alive()

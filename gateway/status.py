@@ -6,6 +6,8 @@ import msgspec
 
 from firmware_bridge.bridge import Bridge
 from firmware_bridge.clock import Clock
+from firmware_bridge.config import MeterConfig
+from firmware_bridge.meter import MeterHealth
 from gateway import SOFTWARE
 from gateway.config import Config
 from gateway.contract.inputs import DAY_STEPS, STEP_US
@@ -42,9 +44,20 @@ def status_tree(
         ],
         "queue": _queue(queue, sync),
         "model": _model(loop, models),
-        "bus": [msgspec.to_builtins(health) for health in bridge.health()],
+        "bus": [_meter(meter, health) for meter, health in zip(config.meters, bridge.health(), strict=True)],
         "tick": {"count": now.ticks, "late_ms_max": round(now.late_ms_max, 1)},
         "loss_window_s": config.record.recording_period_s,
+    }
+
+
+def _meter(meter: MeterConfig, health: MeterHealth) -> dict[str, Any]:
+    return {
+        "meter": meter.name,
+        "profile": meter.profile,
+        "reads": health.reads_ok,
+        "errors": health.reads_failed,
+        "silent_since_us": health.silent_since_us,
+        "last_error": health.last_error,
     }
 
 

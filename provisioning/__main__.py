@@ -10,6 +10,7 @@ import click
 
 from firmware_bridge.errors import Exit, SettingError
 from provisioning.config_command import config_group
+from provisioning.demo.command import demo_command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -18,6 +19,7 @@ def cli() -> None:
 
 
 cli.add_command(config_group)
+cli.add_command(demo_command)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,0 +1,1 @@
+"""The demonstration: a whole site, its cloud and the way back, on one machine."""

@@ -1,0 +1,47 @@
+"""`smartwatts-provision demo`: the main job on this machine, with nothing faked in between."""
+
+import asyncio
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from firmware_bridge.errors import Exit
+from provisioning.demo.processes import ProgramError
+from provisioning.demo.run import Outcome, Wanted, run
+from provisioning.demo.verdict import failed
+
+
+@click.command("demo")
+@click.option("--folder", type=click.Path(path_type=Path), default=Path(".demo"), show_default=True, help="Its data.")
+@click.option("--seconds", type=click.FloatRange(10, 86_400), help="Stop by itself and check; else until Ctrl-C.")
+@click.option("--replay", type=click.Path(path_type=Path), help="A recorded CSV instead of the generated home.")
+@click.option("--map", "replay_map", type=click.Path(path_type=Path), help="Which columns to take, TOML.")
+@click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
+def demo_command(
+    folder: Path, seconds: float | None, replay: Path | None, replay_map: Path | None, *, as_json: bool
+) -> int:
+    """Meters, gateway, cloud and a signed model, on this machine: a simulated day every ten seconds."""
+    try:
+        outcome = asyncio.run(run(Wanted(folder.resolve(), seconds, replay, replay_map)))
+    except* ProgramError as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        click.echo(f"smartwatts-provision: {error}", err=True)
+        outcome = Outcome([], None)
+    if outcome is None:
+        return Exit.OK
+    _tell(outcome, as_json=as_json)
+    return Exit.OK if outcome.checks and not failed(outcome.checks) else Exit.FAILED
+
+
+def _tell(outcome: Outcome, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"checks": [asdict(check) for check in outcome.checks], "score": outcome.score}))
+        return
+    for check in outcome.checks:
+        click.echo(f"{'ok  ' if check.is_ok else 'FAIL'}  {check.station:<13} {check.shown}")
+    if outcome.score is not None:
+        click.echo(json.dumps(outcome.score, indent=2))

@@ -1,0 +1,192 @@
+"""One run of the demonstration, from an empty folder to a verdict."""
+
+import asyncio
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from firmware_bridge.clock import ScaledClock, SystemClock
+from firmware_bridge.errors import SettingError
+from provisioning.demo import site as plan
+from provisioning.demo.processes import Program, ProgramError, Programs, run_command
+from provisioning.demo.site import DemoSite
+from provisioning.demo.stations import Stations, Status
+from provisioning.demo.verdict import Check, checks
+from provisioning.demo.way_back import TRAINER, WayBack
+
+SIMULATOR = "firmware_bridge.simulator"
+GATEWAY = "gateway"
+# Marks a folder as ours to empty.
+MARKER = ".smartwatts-demo"
+SHOW_PERIOD_S = 1.0
+STATUS_S_MAX = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the user asked for; without seconds the site lives until Ctrl-C."""
+
+    folder: Path
+    run_s: float | None
+    replay: Path | None
+    replay_map: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of it; the score only where a recording was replayed."""
+
+    checks: list[Check]
+    score: dict[str, Any] | None
+
+
+async def run(wanted: Wanted) -> Outcome | None:
+    """Build the site, let it live, check it; None when there was no time set, so nothing to check.
+
+    Raises:
+        SettingError: something the user named cannot be used.
+        ProgramError: one of the programs failed.
+    """
+    clock = SystemClock()
+    _empty(wanted.folder)
+    run_s = wanted.run_s or plan.ENDLESS_S
+    scenario, form = plan.write_scenario(wanted.folder, wanted.replay, wanted.replay_map, run_s)
+    site = plan.demo_site(wanted.folder, scenario, is_replay=wanted.replay is not None, run_s=run_s)
+    way_back = WayBack(wanted.folder)
+    with Programs(wanted.folder, clock) as programs:
+        _say("making keys, publishing the first model, starting PostgreSQL ...")
+        ports = await _start_cloud(programs, wanted.folder, way_back)
+        ScaledClock.create(wanted.folder / "clock", start_us=site.start_us, rate=plan.RATE)
+        _, bus_port = await programs.start_listening(
+            "simulator", SIMULATOR, "--scenario", scenario, "--clock", wanted.folder / "clock",
+            "--log", wanted.folder / "simulator.jsonl",
+        )  # fmt: skip
+        config = plan.write_gateway_config(
+            site, form, bus_port=bus_port, sync_port=ports["ingest"], bundle_port=ports["serve"]
+        )
+        gateway, page_port = await programs.start_listening("gateway", GATEWAY, "run", "--config", config)
+        status = await _live(wanted.run_s, way_back, gateway, page_port)
+        if wanted.run_s is None:
+            return None
+        _say("stopping, and comparing what the cloud holds with what the meters said ...")
+        if code := gateway.stop():
+            raise ProgramError(f"the gateway ended with code {code}; see {gateway.log}")
+        return await asyncio.to_thread(_judge, site, status, way_back.digests)
+
+
+async def _start_cloud(programs: Programs, folder: Path, way_back: WayBack) -> dict[str, int]:
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(way_back.open())
+        ingest = tasks.create_task(
+            programs.start_listening(
+                "ingest",
+                TRAINER,
+                "ingest",
+                "--embedded",
+                folder / "postgresql",
+                "--port",
+                "0",
+                "--dsn-file",
+                folder / "dsn",
+            )
+        )
+    _, serve_port = await programs.start_listening(
+        "serve", TRAINER, "serve", "--repository", way_back.repository, "--port", "0"
+    )
+    return {"ingest": ingest.result()[1], "serve": serve_port}
+
+
+async def _live(run_s: float | None, way_back: WayBack, gateway: Program, page_port: int) -> Status:
+    """Let the site live, publish what is due, show the stations; the last status seen."""
+    clock, address = SystemClock(), f"http://127.0.0.1:{page_port}/"
+    _say(f"the page: {address}")
+    started_s, measure_s = clock.monotonic_s(), run_s or plan.ENDLESS_S
+    due = [
+        (plan.SECOND_RELEASE_AT * measure_s, lambda: way_back.publish(2)),
+        (plan.BAD_RELEASE_AT * measure_s, lambda: way_back.publish_damaged(3)),
+    ]
+    status: Status = {}
+    async with _interrupted() as interrupted, aiohttp.ClientSession() as session, asyncio.TaskGroup() as tasks:
+        with Stations(address) as stations:
+            while not interrupted.is_set():
+                elapsed_s = clock.monotonic_s() - started_s
+                if run_s is not None and elapsed_s >= run_s:
+                    break
+                while due and elapsed_s >= due[0][0]:
+                    tasks.create_task(due.pop(0)[1]())
+                gateway.check_alive()
+                status = await _status(session, address)
+                stations.show(status, elapsed_s)
+                await _wait(interrupted, min(SHOW_PERIOD_S, (run_s or 1e9) - elapsed_s))
+    if interrupted.is_set() and run_s is not None:
+        raise KeyboardInterrupt
+    return status
+
+
+async def _status(session: aiohttp.ClientSession, address: str) -> Status:
+    try:
+        async with session.get(address + "status.json", timeout=aiohttp.ClientTimeout(STATUS_S_MAX)) as response:
+            status: Status = await response.json()
+            return status
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise ProgramError(f"the gateway's page does not answer: {error or type(error).__name__}") from error
+
+
+def _judge(site: DemoSite, status: Status, digests: dict[int, str]) -> Outcome:
+    dsn = f"@{site.folder / 'dsn'}"
+    report = run_command(TRAINER, "report", "--dsn", dsn)
+    audit = run_command(
+        TRAINER, "audit", "--dsn", dsn, "--log", site.folder / "simulator.jsonl", "--poll-s", str(plan.POLL_S),
+        may_fail=True,
+    )  # fmt: skip
+    score = None
+    if site.solar_meter is None:
+        score = run_command(TRAINER, "score", "--dsn", dsn, "--grid", site.grid_meter, may_fail=True)
+    return Outcome(checks(site, status, report, audit, digests), score)
+
+
+def _empty(folder: Path) -> None:
+    """Make the folder, or empty it when an earlier run made it; somebody else's folder stays untouched."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / MARKER).exists():
+        raise SettingError(
+            "--folder", str(folder), "holds something else than a demonstration", "name an empty or new folder"
+        )
+    try:
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+        (folder / MARKER).touch()
+    except OSError as error:
+        raise SettingError("--folder", str(folder), f"cannot be made ({error.strerror})", "name another") from error
+
+
+@asynccontextmanager
+async def _interrupted() -> AsyncIterator[asyncio.Event]:
+    """An event that Ctrl-C and SIGTERM set, so that everything ends in order."""
+    event, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, event.set)
+    try:
+        yield event
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(max(seconds, 0.01)):
+            await event.wait()
+    except TimeoutError:
+        pass
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")

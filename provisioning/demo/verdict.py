@@ -1,0 +1,107 @@
+"""Whether every station of the demonstration did its work: checks over what the cloud holds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from provisioning.demo.site import DAY_S, POLL_S, DemoSite
+
+RECORDS_MIN = 1_000
+OTHER_ALARMS_MAX = 2
+# A fault counts as found when its alarm says it began within this of the truth.
+FOUND_WITHIN_US = 30 * 60 * 1_000_000
+REPLAY_DAYS = 14
+
+Facts = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the table."""
+
+    station: str
+    is_ok: bool
+    shown: str
+
+
+def checks(site: DemoSite, run: Facts, report: Facts, audit: Facts, digests: dict[int, str]) -> list[Check]:
+    """Every check; the demonstration has succeeded when all are ok.
+
+    Args:
+        site: what was simulated.
+        run: what the gateway said last: its `/status.json`.
+        report: `smartwatts-trainer report`.
+        audit: `smartwatts-trainer audit`.
+        digests: release to bundle digest, as published.
+    """
+    found = [
+        _records(report, audit),
+        _values(audit),
+        _ticks(run),
+        _uptake(report, digests),
+        _refusal(report),
+        _decisions(report, digests),
+    ]
+    if site.solar_meter is not None:
+        found[3:3] = _faults(site, report)
+    return found
+
+
+def _records(report: Facts, audit: Facts) -> Check:
+    total = sum(report["records"].values())
+    gaps = audit["sequence_gaps"]
+    shown = f"{total} records, {report['rows']} rows of readings, {gaps} gaps in the sequences"
+    return Check("cloud", total > RECORDS_MIN and gaps == 0 and "undecodable" not in report["records"], shown)
+
+
+def _values(audit: Facts) -> Check:
+    shown = f"{audit['rows_checked']} rows compared with the simulator's log, {audit['mismatches']} differ"
+    return Check("values", audit["rows_checked"] > 0 and audit["mismatches"] == 0, shown)
+
+
+def _ticks(run: Facts) -> Check:
+    count = run["tick"]["count"]
+    return Check("tick", count > 0, f"{count} sweeps, {count * POLL_S / DAY_S:.1f} simulated days")
+
+
+def _faults(site: DemoSite, report: Facts) -> list[Check]:
+    wanted = {"stuck": site.stuck_from_us, "spike": site.spike_from_us}
+    others = list(report["anomalies"])
+    found = []
+    for kind, from_us in wanted.items():
+        hits = [
+            one
+            for one in others
+            if one["kind"] == kind
+            and one["series"].startswith(site.grid_meter)
+            and abs(one["since_us"] - from_us) <= FOUND_WITHIN_US
+        ]
+        others = [one for one in others if one not in hits]
+        found.append(Check(f"{kind} meter", bool(hits), hits[0]["sentence"] if hits else "not found"))
+    shown = "; ".join(f"{one['kind']} of {one['series']}" for one in others) or "none"
+    return [*found, Check("other alarms", len(others) <= OTHER_ALARMS_MAX, shown)]
+
+
+def _uptake(report: Facts, digests: dict[int, str]) -> Check:
+    activated = [event["bundle"] for event in report["model_events"] if event["event"] == "activated"]
+    wanted = [digests[release] for release in (1, 2) if release in digests]
+    shown = ", then ".join(f"release {1 + place} ({digest[:12]})" for place, digest in enumerate(wanted))
+    return Check("model", len(wanted) == 2 and activated == wanted, f"signed, proven, taken up: {shown}")
+
+
+def _refusal(report: Facts) -> Check:
+    refused = [event["reason"] for event in report["model_events"] if event["event"] == "refused"]
+    return Check(
+        "flipped byte", len(refused) == 1 and "manifest.json" in refused[0], "; ".join(refused) or "not seen"
+    )
+
+
+def _decisions(report: Facts, digests: dict[int, str]) -> Check:
+    counts = {use["bundle"]: use["decisions"] for use in report["decisions"]}
+    shown = ", ".join(f"{counts.get(digest, 0)} on release {release}" for release, digest in sorted(digests.items()))
+    return Check("decisions", all(counts.get(digests.get(release)) for release in (1, 2)), shown)
+
+
+def failed(found: Sequence[Check]) -> list[str]:
+    """The stations that did not do their work."""
+    return [check.station for check in found if not check.is_ok]

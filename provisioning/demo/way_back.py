@@ -1,0 +1,72 @@
+"""The demonstration's publisher: throw-away keys, two good releases, and one with a flipped byte."""
+
+import asyncio
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gateway.contract.repository import TARGETS_FOLDER, manifest_target
+from gateway.shell.bundle_files import FACTORY
+from provisioning.demo.processes import run_command
+
+TRAINER = "cloud_trainer"
+CHANNEL = "stable"
+
+
+class WayBack:
+    """Publishes the starter bundle under rising release numbers, through the trainer's own commands."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` gets `keys/`, `repository/` and `root.json`, what a gateway trusts."""
+        self._folder, self._keys, self.repository = folder, folder / "keys", folder / "repository"
+        self.digests: dict[int, str] = {}
+
+    async def open(self) -> None:
+        """Make keys, publish release 1, and lay the trusted root where an installer would copy it to."""
+        await _command("keys", "create", "--folder", self._keys)
+        published = await self._publish(self.repository, 1)
+        shutil.copyfile(published["root"], self._folder / "root.json")
+
+    async def publish(self, release: int) -> None:
+        """Publish a good release."""
+        await self._publish(self.repository, release)
+
+    async def publish_damaged(self, release: int) -> None:
+        """Publish a release whose manifest has one byte flipped after it was signed.
+
+        It is made in a copy and moved into place whole: no gateway can see it before the damage.
+        """
+        draft = self._folder / "repository.draft"
+        shutil.copytree(self.repository, draft)
+        before = set(_manifests(draft))
+        await self._publish(draft, release)
+        (manifest,) = set(_manifests(draft)) - before
+        _flip_byte(manifest)
+        aside = self._folder / "repository.aside"
+        self.repository.rename(aside)
+        draft.rename(self.repository)
+        shutil.rmtree(aside)
+
+    async def _publish(self, repository: Path, release: int) -> dict[str, Any]:
+        published = await _command(
+            "publish", "--repository", repository, "--keys", self._keys, "--bundle", FACTORY,
+            "--channel", CHANNEL, "--release", str(release),
+        )  # fmt: skip
+        self.digests[release] = published["digest"]
+        return published
+
+
+async def _command(*arguments: str | Path) -> dict[str, Any]:
+    return await asyncio.to_thread(run_command, TRAINER, *arguments)
+
+
+def _manifests(repository: Path) -> Sequence[Path]:
+    target = Path(manifest_target(CHANNEL))
+    return list((repository / TARGETS_FOLDER / target.parent).glob(f"*.{target.name}"))
+
+
+def _flip_byte(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
