@@ -14,7 +14,7 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # n
 def add_all(commands: Commands) -> None:
     """Declare every command."""
     # Here, not above: each of them needs `Commands`.
-    from cloud_trainer.commands import ingest, keys, publish, serve, train
+    from cloud_trainer.commands import audit, database, ingest, keys, publish, report, score, serve, train
 
-    for command in (ingest, keys, publish, serve, train):
+    for command in (audit, database, ingest, keys, publish, report, score, serve, train):
         command.add(commands)

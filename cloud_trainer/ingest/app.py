@@ -26,6 +26,8 @@ CONNECTIONS_MAX = 200
 # Each request may hold a body of 4 MiB and what is decoded of it: some 500 MB at the very worst.
 REQUESTS_MAX = 16
 POOL_CONNECTIONS_MAX = 8
+# Seconds a request waits for one of these: each is busy for well below a second.
+POOL_S_MAX = 3.0
 # Seconds for the body to arrive: 4 MiB at 1.7 Mbit/s. Gateways on slower lines send smaller batches.
 BODY_S_MAX = 20.0
 # Seconds for the database to take it; with the body this stays below a gateway's own deadline of 30 s.
@@ -63,7 +65,7 @@ async def listening(dsn: str, host: str, port: int) -> AsyncIterator[int]:
         min_size=1,
         max_size=POOL_CONNECTIONS_MAX,
         max_waiting=REQUESTS_MAX,
-        timeout=STORE_S_MAX,
+        timeout=POOL_S_MAX,
         open=False,
         configure=_configure,
     )

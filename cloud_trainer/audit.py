@@ -1,0 +1,248 @@
+"""Is what the cloud holds what the meters gave out? Rows of PostgreSQL against a simulator's log. A shell.
+
+Every row of `reading` says which ticks it covers; the log says what was given out in each. Count must
+be equal; mean, minimum and maximum within the resolution in which the measurand is stored. Sequences
+must run from 1 without a gap, every record be expanded, and no tick stand in two rows of a series.
+
+Where a tick has two answers in the log, a row is right when it fits the last answers or the first.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import LiteralString
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from cloud_trainer.database import Connection
+from cloud_trainer.ingest.entry import UNDECODABLE
+from cloud_trainer.simulator_log import F64, I64, LoggedSeries, SeriesName, read_log
+from firmware_bridge.measurand import Measurand
+from firmware_bridge.reading import US_PER_S
+
+# Enough to see what kind of error it is; the rest is counted.
+EXAMPLES_MAX = 10
+# A float32 register carries 24 bits; what is summed up from them agrees to a millionth.
+RELATIVE_TOLERANCE = 1e-6
+
+_EXPANDED: LiteralString = """
+SELECT 'readings', count(DISTINCT (generation, sequence)) FROM reading WHERE gateway_id = %(gateway)s
+UNION ALL SELECT 'forecast', count(*) FROM forecast WHERE gateway_id = %(gateway)s
+UNION ALL SELECT 'anomaly', count(*) FROM anomaly WHERE gateway_id = %(gateway)s
+UNION ALL SELECT 'decision', count(*) FROM decision WHERE gateway_id = %(gateway)s
+UNION ALL SELECT 'model_report', count(*) FROM model_report WHERE gateway_id = %(gateway)s
+UNION ALL SELECT 'status', count(*) FROM status WHERE gateway_id = %(gateway)s
+"""
+
+_NOTHING = LoggedSeries(np.empty(0, np.int64), np.empty(0), np.empty(0))
+
+
+class Mismatch(msgspec.Struct, frozen=True):
+    """One row that is not what was given out: in which column, what stands there and what should."""
+
+    meter: str
+    measurand: str
+    first_us: int
+    column: str
+    stored: float | None
+    logged: float | None
+
+
+class Generation(msgspec.Struct, frozen=True):
+    """The sequences of one store of a gateway."""
+
+    generation: str
+    records: int
+    first: int
+    last: int
+
+    @property
+    def is_gapless(self) -> bool:
+        """From 1 without a gap; the key forbids a sequence to stand twice."""
+        return (self.first, self.last) == (1, self.records)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What PostgreSQL holds of one gateway."""
+
+    generations: list[Generation]
+    records: dict[str, int]
+    unexpanded: int
+    readings: "dict[SeriesName, Rows]"
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of one series, `[row]`, by first tick; NaN where nothing was measured."""
+
+    first_us: I64
+    last_us: I64
+    count: I64
+    statistics: dict[str, F64]
+
+
+@dataclass(slots=True)
+class Audit:
+    """The result; `passed` only when nothing at all is wrong."""
+
+    gateway: str
+    generations: list[Generation]
+    records: dict[str, int]
+    unexpanded: int
+    rows: int = 0
+    values: int = 0
+    values_logged: int = 0
+    mismatches: int = 0
+    twice: int = 0
+    examples: list[Mismatch] = field(default_factory=list)
+
+    @property
+    def is_gapless(self) -> bool:
+        """Whether there are records, and all generations are gapless."""
+        return bool(self.generations) and all(generation.is_gapless for generation in self.generations)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the cloud holds exactly what was given out."""
+        wrong = self.mismatches + self.twice + self.unexpanded + self.records.get(UNDECODABLE, 0)
+        return self.is_gapless and self.values > 0 and not wrong
+
+
+def audit(connection: Connection, gateway: str, log: Path, poll_s: float) -> Audit:
+    """Compare what the database holds of `gateway` with the log at `log`.
+
+    Raises:
+        SettingError: the log cannot be read.
+    """
+    poll_us = round(poll_s * US_PER_S)
+    logged = read_log(log, poll_us)
+    stored = _read_stored(connection, gateway)
+    result = Audit(gateway, stored.generations, stored.records, stored.unexpanded)
+    result.values_logged = sum(len(logged[name].ticks) for name in stored.readings if name in logged)
+    for name, rows in stored.readings.items():
+        found = compare(name, rows, logged.get(name, _NOTHING), poll_us)
+        twice = overlapping(rows)
+        result.rows += len(rows.count)
+        result.values += int(rows.count.sum())
+        result.mismatches += len(found)
+        result.twice += len(twice)
+        result.examples += found[:EXAMPLES_MAX]
+        result.examples += [Mismatch(*name, int(rows.first_us[row]), "ticks", None, None) for row in twice[:2]]
+    del result.examples[EXAMPLES_MAX:]
+    return result
+
+
+def compare(name: SeriesName, rows: Rows, logged: LoggedSeries, poll_us: int) -> list[Mismatch]:
+    """The rows that fit neither the last nor the first answers of their ticks."""
+    low = np.searchsorted(logged.ticks, rows.first_us // poll_us, side="left")
+    high = np.searchsorted(logged.ticks, rows.last_us // poll_us, side="right")
+    expected = {"count": (high - low).astype(np.float64)}
+    wrong = {"count": rows.count != high - low}
+    if (logged.first != logged.last).any():
+        fits_first = ~_any(_differs(name, rows, _statistics(logged.first, low, high)))
+    else:
+        fits_first = np.zeros(len(low), dtype=bool)
+    of_last = _statistics(logged.last, low, high)
+    wrong |= {column: bad & ~fits_first for column, bad in _differs(name, rows, of_last).items()}
+    expected |= of_last
+    stored = {"count": rows.count.astype(np.float64)} | rows.statistics
+    return [_mismatch(name, rows, int(row), wrong, stored, expected) for row in np.flatnonzero(_any(wrong))]
+
+
+def overlapping(rows: Rows) -> NDArray[np.intp]:
+    """The rows that begin before an earlier one has ended: ticks stored twice."""
+    ended_us = np.maximum.accumulate(rows.last_us)
+    return np.flatnonzero(rows.first_us[1:] <= ended_us[:-1]) + 1
+
+
+def _statistics(values: F64, low: I64, high: I64) -> dict[str, F64]:
+    """Mean, minimum and maximum of `values[low:high]` for each pair; NaN where it is empty."""
+    some = high > low
+    # reduceat wants pairs inside the array; the element between two pairs' ends is reduced in vain.
+    pairs = np.stack([low[some], high[some]], axis=-1).ravel()
+    padded = np.append(values, 0.0)
+
+    def reduced(function: np.ufunc) -> F64:
+        out = np.full(len(low), np.nan)
+        if pairs.size:
+            out[some] = function.reduceat(padded, pairs)[::2]
+        return out
+
+    return {
+        "mean": reduced(np.add) / np.maximum(high - low, 1),
+        "minimum": reduced(np.minimum),
+        "maximum": reduced(np.maximum),
+    }
+
+
+def _differs(name: SeriesName, rows: Rows, expected: dict[str, F64]) -> dict[str, NDArray[np.bool_]]:
+    resolution = Measurand(name[1]).facts.resolution
+    return {
+        column: ~np.isclose(
+            rows.statistics[column], expected[column], rtol=RELATIVE_TOLERANCE, atol=resolution, equal_nan=True
+        )
+        for column in expected
+    }
+
+
+def _any(columns: dict[str, NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    return np.asarray(np.logical_or.reduce(list(columns.values())))
+
+
+def _mismatch(
+    name: SeriesName,
+    rows: Rows,
+    row: int,
+    wrong: dict[str, NDArray[np.bool_]],
+    stored: dict[str, F64],
+    expected: dict[str, F64],
+) -> Mismatch:
+    column = next(column for column, bad in wrong.items() if bad[row])
+    values = (stored[column][row], expected[column][row])
+    return Mismatch(
+        *name, int(rows.first_us[row]), column, *(None if np.isnan(value) else float(value) for value in values)
+    )
+
+
+def _read_stored(connection: Connection, gateway: str) -> Stored:
+    generations = [
+        Generation(*row)
+        for row in connection.execute(
+            "SELECT generation::text, count(*), min(sequence), max(sequence) FROM record WHERE gateway_id = %s"
+            " GROUP BY generation ORDER BY min(received_at)",
+            (gateway,),
+        )
+    ]
+    kinds = connection.execute(
+        "SELECT kind, count(*) FROM record WHERE gateway_id = %s GROUP BY kind ORDER BY kind", (gateway,)
+    )
+    records: dict[str, int] = dict(kinds.fetchall())
+    expanded = dict(connection.execute(_EXPANDED, {"gateway": gateway}).fetchall())
+    unexpanded = sum(abs(count - expanded[kind]) for kind, count in records.items() if kind != UNDECODABLE)
+    return Stored(generations, records, unexpanded, _read_rows(connection, gateway))
+
+
+def _read_rows(connection: Connection, gateway: str) -> dict[SeriesName, Rows]:
+    found = connection.cursor(binary=True).execute(
+        "SELECT meter, measurand, instant_us(first_at), instant_us(last_at), count, mean, minimum, maximum"
+        " FROM reading WHERE gateway_id = %s ORDER BY first_at, sequence",
+        (gateway,),
+    )
+    by_series: dict[SeriesName, list[tuple[object, ...]]] = defaultdict(list)
+    for meter, measurand, *row in found:
+        by_series[meter, measurand].append(tuple(row))
+    return {name: _rows(rows) for name, rows in sorted(by_series.items())}
+
+
+def _rows(rows: list[tuple[object, ...]]) -> Rows:
+    first, last, count, mean, minimum, maximum = zip(*rows, strict=True)
+    floats = {"mean": mean, "minimum": minimum, "maximum": maximum}
+    return Rows(
+        np.array(first, dtype=np.int64),
+        np.array(last, dtype=np.int64),
+        np.array(count, dtype=np.int64),
+        {column: np.array(values, dtype=np.float64) for column, values in floats.items()},
+    )
