@@ -124,8 +124,7 @@ class ModelService:
     async def _refuse(self, outcome: Outcome) -> None:
         if outcome.lasting and outcome.digest is not None:
             self._files.refuse(outcome.digest, outcome.reason)
-        log.warning("bundle refused: release=%s reason=%s", outcome.release, outcome.reason)
-        before = self.last_report
+        before = self.last_report  # the same refusal every hour is one event
         if before is None or (before.event, before.reason) != ("refused", _text(outcome.reason)):
             await self._report("refused", outcome.release, outcome.digest, outcome.reason)
 
@@ -145,7 +144,7 @@ class ModelService:
         now_us = self._clock.utc_us()
         report = ModelReport(now_us, event, release, digest, _text(reason))  # type: ignore[arg-type]
         self.last_report = report
-        log.info("model %s: release=%s bundle=%s", event, release, (digest or "")[:12])
+        log.warning("model %s: release=%s bundle=%s reason=%s", event, release, (digest or "")[:12], report.reason)
         await self._store.append([report], now_us)
 
 
