@@ -28,9 +28,18 @@ function power(watts) {
 }
 const powerText = (watts) => power(watts).join(" ").trim();
 const count = (number, noun) => `${isNumber(number) ? number.toLocaleString("en") : "–"} ${noun}${number === 1 ? "" : "s"}`;
-const clock = (us) => new Date(us / 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-const day = (us) => new Date(us / 1000).toLocaleDateString([], { weekday: "short", day: "numeric", month: "short" });
 const instant = (us) => (isNumber(us) ? `${day(us)}, ${clock(us)}` : "never");
+
+// Times are the site's own, wherever the reader sits; without its zone, the reader's.
+let clock, day;
+function keepTimeOf(timeZone) {
+  const zone = { timeZone: timeZone ?? undefined };
+  const hours = new Intl.DateTimeFormat("en-GB", { ...zone, hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  const days = new Intl.DateTimeFormat("en-GB", { ...zone, weekday: "short", day: "numeric", month: "short" });
+  clock = (us) => hours.format(us / 1000);
+  day = (us) => days.format(us / 1000);
+}
+keepTimeOf();
 
 function span(us) {
   const seconds = Math.max(0, Math.round(us / 1e6));
@@ -89,7 +98,7 @@ function showAnomalies(status) {
   const items = (status.anomalies ?? []).map((one) =>
     make("li", "", one.sentence, make("span", "small", `${instant(one.at_us)} · ${one.kind} · ${one.series}`)),
   );
-  byId("anomalies").replaceChildren(...(items.length ? items : [make("li", "", "None found.")]));
+  byId("anomalies").replaceChildren(...(items.length ? items : [make("li", "", "None at present.")]));
 }
 
 function showMeters(status) {
@@ -218,16 +227,15 @@ function drawAxes(svg, { width, levels, from, until, x, y }) {
     draw(svg, "line", { class: level === 0 ? "zero" : "rule", x1: CHART.left, x2: width - CHART.right, y1: y(level), y2: y(level) });
     draw(svg, "text", { x: CHART.left - 6, y: Number(y(level)) + 4, "text-anchor": "end" }, Math.abs(levels.at(-1)) >= 1000 ? `${+(level / 1000).toFixed(2)} kW` : `${level} W`);
   }
-  // Full local hours, as many as have room.
+  // Full hours of the site, as many as have room.
   const room = (width - CHART.left - CHART.right) / 62;
-  const hours = [1, 2, 3, 6, 12, 24, 48, 96].find((one) => (until - from) / (one * HOUR_US) <= room) ?? 168;
-  const midnight = new Date(from / 1000).setHours(0, 0, 0, 0) * 1000;
-  for (let at = midnight; at <= until; at += hours * HOUR_US) {
-    if (at < from) continue;
-    const isMidnight = new Date(at / 1000).getHours() === 0;
-    const word = isMidnight ? new Date(at / 1000).toLocaleDateString([], { weekday: "short" }) : clock(at);
+  const hours = [1, 2, 3, 6, 12].find((one) => (until - from) / (one * HOUR_US) <= room) ?? 24;
+  const quarter = HOUR_US / 4; // zones differ from UTC by whole quarters
+  for (let at = Math.ceil(from / quarter) * quarter; at <= until; at += quarter) {
+    const [hour, minute] = clock(at).split(":").map(Number);
+    if (minute || hour % hours) continue;
     draw(svg, "line", { class: "rule", x1: x(at), x2: x(at), y1: CHART.top, y2: bottom });
-    if (x(at) < width - 22) draw(svg, "text", { x: x(at), y: bottom + 17, "text-anchor": "middle" }, word);
+    if (x(at) < width - 22) draw(svg, "text", { x: x(at), y: bottom + 17, "text-anchor": "middle" }, hour ? clock(at) : day(at).split(/[ ,]/)[0]);
   }
 }
 
@@ -269,6 +277,7 @@ function showHours(all) {
 // --- asking --------------------------------------------------------------------------------------
 
 function show(status) {
+  if (status.time_zone !== last?.time_zone) keepTimeOf(status.time_zone);
   last = status;
   heardAt = new Date();
   byId("lost").hidden = true;

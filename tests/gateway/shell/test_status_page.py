@@ -40,6 +40,7 @@ def sample_status() -> dict[str, Any]:
     return {
         "site": f"shop-ikeja-01 {HOSTILE}",
         "now_us": NOW_US,
+        "time_zone": "Africa/Lagos",
         "software": "0.1.0",
         "rate": 1.0,
         "verdict": "attention",
@@ -243,6 +244,8 @@ class TestInChromium:
             await tab.open(f"http://127.0.0.1:{port}/", width=width)
             await tab.until("document.getElementById('consumption').textContent !== '–'")
             assert await tab.evaluate("document.querySelector('.big').innerText") == "2.35 kW"
+            # 19:07 UTC is 20:07 in Lagos, wherever the browser is
+            assert (await tab.evaluate("document.getElementById('measured').innerText")).endswith("16 Oct, 20:06")
             assert await tab.evaluate("document.documentElement.scrollWidth") <= width
             assert await tab.evaluate("document.querySelectorAll('#chart path.actual').length") == 2  # the gap
             assert tab.complaints == []
