@@ -21,18 +21,10 @@ class Request:
     address: int
     count: int
 
-    def frame(
-        self, pdu: bytes, *, transaction: int | None = None, unit: int | None = None, protocol: int = 0
-    ) -> bytes:
-        """A whole reply with this PDU, right unless told otherwise."""
-        head = struct.pack(
-            ">HHHB",
-            self.transaction if transaction is None else transaction,
-            protocol,
-            len(pdu) + 1,
-            self.unit if unit is None else unit,
-        )
-        return head + pdu
+    def frame(self, pdu: bytes, *, transaction: int = 0, unit: int = 0, protocol: int = 0, length: int = 0) -> bytes:
+        """A whole reply with this PDU; the numbers are added to what the header should say."""
+        head = (self.transaction + transaction, protocol, len(pdu) + 1 + length, self.unit + unit)
+        return struct.pack(">HHHB", *head) + pdu
 
     def registers(self, words: list[int]) -> bytes:
         """The right reply with these registers."""
