@@ -4,7 +4,6 @@ A *setting* is the installer's to correct, a *bus* error is the wiring's or the 
 (security) have classes of their own where they arise, in the gateway.
 """
 
-
 from enum import IntEnum
 
 

@@ -82,6 +82,8 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     type: Literal["u16", "u32", "str"] | None = None
     # length of a text
     registers: Annotated[int, Meta(ge=1, le=READ_REGISTERS_MAX)] | None = None
+    # unit that answers it, where that is not the meter's own
+    unit: Annotated[int, Meta(ge=0, le=255)] | None = None
     # raw value as it stands in the maker's document -> model
     values: dict[str, Text] = {}
     note: str = ""

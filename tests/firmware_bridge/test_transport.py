@@ -19,8 +19,8 @@ from firmware_bridge.errors import (
 from firmware_bridge.transport import ModbusTcpLine, fault_in_reply
 from tests.firmware_bridge.modbus_server import ModbusServer, Request, modbus_server, zeros
 
-# Long enough for a loopback answer on a busy machine, short enough for a test that waits for silence.
-SILENCE_S = 0.15
+# Far above a loopback answer on a busy machine, short enough to wait for.
+SILENCE_S = 0.3
 LONG_S = 30.0
 
 ASKED = Request(transaction=7, unit=1, function=4, address=0x34, count=2)
@@ -132,7 +132,7 @@ class TestOnAWire:
             line = a_line(server, SILENCE_S)
             with pytest.raises(NoReplyError) as caught:
                 await line.read(1, 4, 0x34, 2)
-            assert str(caught.value) == ("no reply: waited_s=0.15 bus=mains unit=1 function=4 address=0x0034 count=2")
+            assert str(caught.value) == ("no reply: waited_s=0.3 bus=mains unit=1 function=4 address=0x0034 count=2")
             assert await line.read(2, 4, 0, 1) == [0]
             assert len(server.connections) == 2
             line.close()
