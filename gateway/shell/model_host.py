@@ -6,6 +6,7 @@ does to this process (a crash, a hang, a NaN) never touches the readings.
 """
 
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -31,6 +32,9 @@ from gateway.shell.host_frames import (
 from gateway.shell.interpreter import Interpreter, ModelError, RuntimeUnusableError
 from gateway.shell.verified_bundle import BundleMissingError, read_bundle
 
+# With our models it needs 20 MB. One that leaks ends here, before the board runs short of memory.
+MEMORY_BYTES_MAX = 256 * 1024 * 1024
+
 _STDOUT, _STDERR = 1, 2
 
 
@@ -38,6 +42,7 @@ def main(arguments: list[str]) -> int:
     """Serve the bundle in the folder `arguments[0]`."""
     # Ctrl-C goes to the whole group: the gateway decides when its host ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
     answers = _claim_stdout()
     try:
         bundle = read_bundle(Path(arguments[0]))

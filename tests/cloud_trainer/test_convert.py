@@ -4,6 +4,8 @@ import pytest
 
 from cloud_trainer.convert import ConversionError, convert
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def converter(tmp_path, monkeypatch):

@@ -21,7 +21,7 @@ from gateway.shell.host_frames import (
     tensor_of,
 )
 from gateway.shell.interpreter import Interpreter
-from gateway.shell.model_host import answer
+from gateway.shell.model_host import MEMORY_BYTES_MAX, answer
 from gateway.shell.verified_bundle import read_bundle
 from tests.sim.starter_bundle import MODEL_FILE, STARTER, copy_starter, golden_case
 
@@ -135,22 +135,33 @@ def test_ctrl_c_is_the_gateways_business():
     assert code == Exit.OK
 
 
-@pytest.mark.slow
-def test_what_is_printed_inside_the_host_never_reaches_the_frames():
+def run_with(statement):
+    """The host program on the starter bundle, with `statement` run when it comes to read the bundle."""
     program = (
         "import os, sys\n"
         "from gateway.shell import model_host\n"
         "real = model_host.read_bundle\n"
-        "def noisy(folder):\n"
-        "    os.write(1, b'native noise')\n"
-        "    print('python noise', flush=True)\n"
+        "def strange(folder):\n"
+        f"    {statement}\n"
         "    return real(folder)\n"
-        "model_host.read_bundle = noisy\n"
+        "model_host.read_bundle = strange\n"
         "sys.exit(model_host.main(sys.argv[1:]))\n"
     )
-    ended = subprocess.run(
-        [sys.executable, "-c", program, str(STARTER)], input=b"", capture_output=True, timeout=END_S
-    )
+    command = [sys.executable, "-c", program, str(STARTER)]
+    return subprocess.run(command, input=b"", capture_output=True, timeout=END_S)
+
+
+@pytest.mark.slow
+def test_what_is_printed_inside_the_host_never_reaches_the_frames():
+    ended = run_with("os.write(1, b'native noise'); print('python noise', flush=True)")
     assert isinstance(decode_frame(ended.stdout[LENGTH.size :]), Ready)
     assert b"native noise" in ended.stderr
     assert b"python noise" in ended.stderr
+
+
+@pytest.mark.slow
+def test_a_host_that_leaks_ends_before_the_board_is_short_of_memory():
+    ended = run_with(f"bytearray({2 * MEMORY_BYTES_MAX})")
+    assert ended.returncode != Exit.OK
+    assert ended.stdout == b""
+    assert b"MemoryError" in ended.stderr
