@@ -18,7 +18,7 @@ from gateway.contract.inputs import (
     scale_window,
 )
 from gateway.contract.records import ForecastRecord
-from gateway.core.forecast import baseline, energy_wh, from_model
+from gateway.core.forecast import baseline, energy_wh, from_model, lowest_w
 
 BERLIN, LAGOS = ZoneInfo("Europe/Berlin"), ZoneInfo("Africa/Lagos")
 START_US = UtcUs(1_700_000_100 * 1_000_000)
@@ -161,14 +161,24 @@ def test_the_band_is_the_spread_of_differences_to_the_day_before():
     arrays.arrays(np.bool_, HISTORY_STEPS),
     st.integers(0, 4 * 365 * DAY_STEPS),
 )
-def test_quantiles_are_in_order_and_never_negative(history: F64, known: Mask, steps: int):
+def test_quantiles_are_in_order_and_never_below_what_the_site_has_shown(history: F64, known: Mask, steps: int):
     start_us = UtcUs(START_US + steps * STEP_US)
     made = baseline(history, known, issued_us=start_us, start_us=start_us, zone=BERLIN)
     if made is None:
         assert not known.any()
         return
+    floor_w = round(min(0.0, history[known].min()))
     for low, median, high in zip(made.p10, made.p50, made.p90, strict=True):
-        assert 0 <= low <= median <= high
+        assert floor_w <= low <= median <= high
+
+
+def test_a_site_that_never_fed_in_is_not_forecast_to():
+    history = np.tile([0.0, 3_000.0], HISTORY_STEPS // 2)
+    history[:DAY_STEPS] = 0.0
+    assert set(forecast(history).p10) == {0}
+    history[::2] = -700.0  # unmetered panels: the grid meter shows less than nothing
+    assert forecast(history).p10[0] == -700
+    assert lowest_w(history, only(slice(1, None, 2))) == 0, "what is not known sets no floor"
 
 
 def test_what_the_model_says_is_restored_to_watts_ordered_and_named():
@@ -177,9 +187,9 @@ def test_what_the_model_says_is_restored_to_watts_ordered_and_named():
     output = np.zeros((HORIZON_STEPS, 3), dtype=np.float32)
     output[:] = (1.0, -0.5, 0.0)  # out of order; 1.0 is a spread of 200 W above the last value
     output[1] = -50.0
-    made = from_model(output, scaled, bundle="abc", issued_us=START_US, start_us=START_US)
+    made = from_model(output, scaled, -30.0, bundle="abc", issued_us=START_US, start_us=START_US)
     assert (made.p10[0], made.p50[0], made.p90[0]) == (1100, 1200, 1400)
-    assert (made.p10[1], made.p50[1], made.p90[1]) == (0, 0, 0)
+    assert (made.p10[1], made.p50[1], made.p90[1]) == (-30, -30, -30)
     assert (made.rung, made.bundle) == ("model", "abc")
 
 

@@ -19,6 +19,7 @@ GRID_V = Series(MeterId("grid"), Measurand.VOLTAGE_V)
 SERIES = [GRID_W, GRID_V]
 
 Cell = tuple[float | None, Quality]
+Poll = tuple[int, tuple[Cell, Cell]]
 
 
 def reading(series: Series, cell: Cell) -> Reading:
@@ -43,22 +44,22 @@ def cells() -> st.SearchStrategy[Cell]:
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> tuple[int, int, list[tuple[int, Cell, Cell] | None]]:
+def histories(draw: st.DrawFn) -> tuple[int, int, list[Poll | None]]:
     """Poll and period in seconds, and rows with gaps in time; None is a restart in between."""
     poll_s, period_s = draw(st.sampled_from([(1, 3), (1, 1), (20, 60), (60, 60), (60, 300), (15, 900)]))
     tick_us = START_US + draw(st.integers(0, 10)) * poll_s * S
-    events: list[tuple[int, Cell, Cell] | None] = []
+    events: list[Poll | None] = []
     for _ in range(draw(st.integers(0, 25))):
         if draw(st.integers(0, 9)) == 0:
             events.append(None)
-        events.append((tick_us, draw(cells()), draw(cells())))
+        events.append((tick_us, (draw(cells()), draw(cells()))))
         tick_us += poll_s * S * draw(st.sampled_from([1, 1, 1, 1, 2, 3, 5, 100]))
     return poll_s, period_s, events
 
 
-def oracle(polls: list[tuple[int, Cell, Cell]], column: int, polls_max: int) -> Aggregate:
+def oracle(polls: list[Poll], column: int, polls_max: int) -> Aggregate:
     """One series over one period, in plain Python."""
-    taken = [poll[1 + column] for poll in polls]
+    taken = [cells[column] for _, cells in polls]
     values = [value for value, _ in taken if value is not None]
     if not values:
         return Aggregate(SERIES[column], None, None, None, 0, Quality.MISSING)
@@ -68,11 +69,9 @@ def oracle(polls: list[tuple[int, Cell, Cell]], column: int, polls_max: int) -> 
     return Aggregate(SERIES[column], mean, min(values), max(values), len(values), quality)
 
 
-def expected(
-    poll_s: int, period_s: int, events: list[tuple[int, Cell, Cell] | None]
-) -> list[tuple[int, int, int, list[Aggregate]]]:
+def expected(poll_s: int, period_s: int, events: list[Poll | None]) -> list[tuple[int, int, int, list[Aggregate]]]:
     """Start, first and last tick and aggregates of each period: rows grouped by period, cut at restarts."""
-    groups: list[list[tuple[int, Cell, Cell]]] = []
+    groups: list[list[Poll]] = []
     is_new = True
     for event in events:
         if event is None:
@@ -93,7 +92,7 @@ def expected(
     ]
 
 
-def recorded(poll_s: int, period_s: int, events: list[tuple[int, Cell, Cell] | None]) -> list[ClosedPeriod]:
+def recorded(poll_s: int, period_s: int, events: list[Poll | None]) -> list[ClosedPeriod]:
     """What the periods give; a restart closes what is open in an orderly way."""
     closed: list[ClosedPeriod] = []
     period = RecordingPeriod(SERIES, period_us=period_s * S, poll_us=poll_s * S)
@@ -102,7 +101,7 @@ def recorded(poll_s: int, period_s: int, events: list[tuple[int, Cell, Cell] | N
             closed += period.close()
             period = RecordingPeriod(SERIES, period_us=period_s * S, poll_us=poll_s * S)
         else:
-            closed += period.add(row(*event))
+            closed += period.add(row(event[0], *event[1]))
     return closed + period.close()
 
 
@@ -121,7 +120,7 @@ def assert_alike(got: Iterable[Aggregate], wanted: Iterable[Aggregate]) -> None:
 @settings(deadline=None, max_examples=60)
 @given(histories())
 def test_periods_equal_an_oracle_and_no_poll_is_counted_twice_or_lost(
-    history: tuple[int, int, list[tuple[int, Cell, Cell] | None]],
+    history: tuple[int, int, list[Poll | None]],
 ):
     _, period_s, events = history
     closed, wanted = recorded(*history), expected(*history)
@@ -135,7 +134,7 @@ def test_periods_equal_an_oracle_and_no_poll_is_counted_twice_or_lost(
         assert one.block.start_us <= one.block.first_us <= one.block.last_us < one.block.start_us + period_s * S
         unpack_block(one.block)
     for column in range(len(SERIES)):
-        polled = sum(event is not None and event[1 + column][0] is not None for event in events)
+        polled = sum(event is not None and event[1][column][0] is not None for event in events)
         assert sum(one.aggregates[column].count for one in closed) == polled
 
 
