@@ -81,7 +81,7 @@ class App:
         await self._record("started")
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop)
-        self._notifier.ready()
+        self._notifier.ready(self._config.record.poll_period_s)
         log.info("gateway runs: meters=%d generation=%s", len(self._config.meters), self._store.generation[:12])
 
     async def _run_all(self) -> None:

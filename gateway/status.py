@@ -30,6 +30,7 @@ def status_tree(
     now = loop.now
     return {
         "site": config.site.gateway_id,
+        "time_zone": config.site.time_zone,
         "now_us": clock.utc_us(),
         "software": SOFTWARE,
         "rate": clock.rate,

@@ -1,5 +1,6 @@
 """The programs of the demonstration: started, waited for, and ended, whatever happens."""
 
+import ctypes
 import json
 import os
 import signal
@@ -92,6 +93,7 @@ class Programs:
             stdout=log,
             stderr=log,
             start_new_session=True,  # Ctrl-C is for us: we end them in order
+            preexec_fn=_end_with_parent,
         )
         program = Program(name, process, path)
         self._running.append(program)
@@ -109,6 +111,15 @@ class Programs:
                 raise ProgramError(f"{name} does not listen after {START_S_MAX:.0f} s: {_tail(program.log)}")
             await self._clock.sleep_for(0.05)
         return program, int(port_file.read_text())
+
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
+
+
+def _end_with_parent() -> None:
+    """Should the demonstration be killed, its programs end too."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def run_command(module: str, *arguments: str | Path, may_fail: bool = False) -> dict[str, Any]:
