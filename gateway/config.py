@@ -120,7 +120,7 @@ def load_file(path: Path) -> Config:
         SettingError: the file cannot be read, or what it says cannot work.
     """
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")  # some editors put a mark in front
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise SettingError("config", str(path), f"cannot be read ({reason})", "name a readable TOML file") from error
@@ -136,7 +136,7 @@ def load(text: str) -> Config:
     """
     try:
         tree = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits, brackets without end
         raise SettingError("config", "text", f"is not TOML: {error}", "correct that line") from error
     try:
         config = msgspec.convert(tree, Config)
