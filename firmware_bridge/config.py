@@ -10,7 +10,9 @@ import msgspec
 from msgspec import Meta
 
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}\Z")]
-Positive = Annotated[float, Meta(gt=0)]
+# Thirty years in seconds, a power station in watts: beyond is a slip, and infinity stops the clock.
+POSITIVE_MAX = 1e9
+Positive = Annotated[float, Meta(gt=0, le=POSITIVE_MAX)]
 
 Role = Literal["grid", "solar", "load", "other"]
 
