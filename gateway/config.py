@@ -7,6 +7,7 @@ step. Parts receive their section, never the root.
 import tomllib
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -18,7 +19,9 @@ from firmware_bridge.reading import US_PER_S
 from gateway.contract.inputs import STEP_US
 from gateway.contract.records import GatewayId
 
-HttpUrl = Annotated[str, Meta(pattern=r"^https?://[^\s]+$")]
+HttpUrl = Annotated[str, Meta(pattern=r"^https?://[^\s]+\Z")]
+# What can be a path or a host: not empty, and nothing that ends a string in C.
+PlainText = Annotated[str, Meta(pattern=r"^[^\x00]+\Z")]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 
 
@@ -46,7 +49,7 @@ class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the data lies."""
 
     # folder for the store, the models and the state; made when missing
-    folder: str = "/var/lib/smartwatts"
+    folder: PlainText = "/var/lib/smartwatts"
 
 
 class SyncConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,7 +69,7 @@ class UpdateConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # the TUF repository
     url: HttpUrl
     # file with the trusted root metadata, installed with the gateway
-    root: str
+    root: PlainText
     # which of the published releases this gateway takes
     channel: Name = "stable"
     # seconds between two checks
@@ -86,7 +89,7 @@ class PageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The status page."""
 
     # loopback until claiming and sessions are in place: no stranger on the LAN reads a load curve
-    host: str = "127.0.0.1"
+    host: PlainText = "127.0.0.1"
     # 0 lets the system choose; the address is printed
     port: Port = 8480
 
@@ -95,7 +98,7 @@ class ClockConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Simulated time, for demonstrations and tests only."""
 
     # file that every process of the simulated site reads its time from
-    origin: str
+    origin: PlainText
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"buses": "bus", "meters": "meter"}):
@@ -144,6 +147,9 @@ def load(text: str) -> Config:
         raise _setting_error(str(error), tree) from error
     _check_names(config)
     _check_periods(config.record)
+    for field, section in (("sync.url", config.sync), ("update.url", config.update)):
+        if section is not None:
+            _check_url(field, section.url)
     try:
         ZoneInfo(config.site.time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
@@ -188,6 +194,17 @@ def _check_periods(record: RecordConfig) -> None:
             f"does not divide the forecast step of {step} s",
             "use 60, 300 or 900",
         )
+
+
+def _check_url(field: str, url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        # a host that cannot be looked up and a port beyond 65535 are ValueErrors of their own
+        works = bool(parts.hostname and parts.hostname.encode("idna")) and parts.port != 0
+    except ValueError:
+        works = False
+    if not works:
+        raise SettingError(field, repr(url), "is no address", "write http://host:port or https://host")
 
 
 def _refuse_duplicates(field: str, values: list[str]) -> None:
