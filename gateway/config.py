@@ -180,20 +180,23 @@ def _check_names(config: Config) -> None:
 
 def _check_periods(record: RecordConfig) -> None:
     poll, recording, step = record.poll_period_s, record.recording_period_s, STEP_US // US_PER_S
-    if recording % poll:
+    whole = [period for period in range(1, step + 1) if step % period == 0]
+    if poll not in whole:
+        raise SettingError(
+            "record.poll_period_s", str(poll), f"does not divide the forecast step of {step} s", _one_of(whole)
+        )
+    fitting = [period for period in whole if period % poll == 0]
+    if recording not in fitting:
         raise SettingError(
             "record.recording_period_s",
             str(recording),
-            f"is not a multiple of record.poll_period_s = {poll}",
-            f"use a multiple of {poll}",
+            f"is no multiple of record.poll_period_s = {poll} that divides the forecast step of {step} s",
+            _one_of(fitting),
         )
-    if step % recording:
-        raise SettingError(
-            "record.recording_period_s",
-            str(recording),
-            f"does not divide the forecast step of {step} s",
-            "use 60, 300 or 900",
-        )
+
+
+def _one_of(periods: list[int]) -> str:
+    return "use one of: " + ", ".join(str(period) for period in periods)
 
 
 def _check_url(field: str, url: str) -> None:
