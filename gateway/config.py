@@ -221,7 +221,7 @@ def _setting_error(message: str, tree: object) -> SettingError:
     problem, _, path = message.partition(" - at `")
     field = path.rstrip("`").removeprefix("$").removeprefix(".") or "config"
     if "unknown field" in problem or "missing required field" in problem:
-        name = problem.split("`")[1]
+        name = problem.split("`")[1] or '""'
         field = f"{field}.{name}" if field != "config" else name
         if "unknown" in problem:
             return SettingError(
