@@ -61,7 +61,7 @@ def plan(repository: Path, keys: Path, bundle: Path, channel: str, release: int,
     targets = [TargetFile.from_data(path, data, _HASHES) for path, data in offered.items()]
     targets[0].unrecognized_fields["custom"] = {"release": release}
     opened.publish(channel, targets)
-    writes = [FileWrite(_served_path(target), offered[target.path]) for target in targets] + opened.writes
+    writes = [FileWrite(served_path(target), offered[target.path]) for target in targets] + opened.writes
     root = f"{METADATA_FOLDER}/{opened.root.version}.root.json"
     return Publication(channel, release, bundle_digest(manifest_bytes), root, writes, opened.warnings)
 
@@ -108,7 +108,8 @@ def _read(path: Path, bytes_max: int) -> bytes:
         return file.read(bytes_max + 1)
 
 
-def _served_path(target: TargetFile) -> str:
+def served_path(target: TargetFile) -> str:
+    """Where the file of `target` lies below the repository."""
     folder, _, name = target.path.rpartition("/")
     return f"{TARGETS_FOLDER}/{folder}/{served_name(target.hashes['sha256'], name)}"
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from cloud_trainer.announce import announce
 from firmware_bridge.errors import SettingError
 from gateway.contract.repository import METADATA_FOLDER, TARGETS_FOLDER
 
@@ -57,7 +58,5 @@ async def serve(repository: Path, port: int, port_file: Path | None) -> None:
         loop.add_signal_handler(number, stopped.set)
     async with serving(repository, port) as listening_on:
         if port_file is not None:
-            draft = port_file.with_name(f".{port_file.name}.draft")
-            draft.write_text(f"{listening_on}\n")
-            draft.replace(port_file)
+            announce("port-file", port_file, f"{listening_on}\n")
         await stopped.wait()

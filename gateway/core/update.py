@@ -80,6 +80,8 @@ TABLE: Mapping[State, Mapping[Event, tuple[State, Action]]] = {
         Event.CHECK_DUE: (State.ACTIVATING, Action.NOTHING),
         Event.ACTIVATED: (State.IDLE, Action.REPORT_ACTIVATED),
         Event.ACTIVATION_FAILED: (State.IDLE, Action.REFUSE_INSTALLED),
+        # The disk, not the bundle: the old one is still active, the next check tries again.
+        Event.TROUBLE: (State.IDLE, Action.NOTE_TROUBLE),
         # The old bundle failed while its successor loads: nothing better can be done about it.
         Event.HOST_STRUCK_OUT: (State.ACTIVATING, Action.NOTHING),
     },
@@ -87,6 +89,8 @@ TABLE: Mapping[State, Mapping[Event, tuple[State, Action]]] = {
         Event.CHECK_DUE: (State.ROLLING_BACK, Action.NOTHING),
         Event.HOST_STRUCK_OUT: (State.ROLLING_BACK, Action.NOTHING),
         Event.ROLLED_BACK: (State.IDLE, Action.REPORT_ROLLED_BACK),
+        # The disk again: the next strike tries again.
+        Event.TROUBLE: (State.IDLE, Action.NOTE_TROUBLE),
     },
 }
 

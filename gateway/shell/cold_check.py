@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -27,13 +28,15 @@ class CheckFailedError(Exception):
     """The acceptance could not be run: this machine's fault, and nothing is said of the bundle."""
 
 
-def accept_cold(bundle: Path, timeout_s: float = ACCEPT_S_MAX) -> str:
+def accept_cold(
+    bundle: Path, timeout_s: float = ACCEPT_S_MAX, program: Sequence[str] = (sys.executable, "-m", "gateway")
+) -> str:
     """Run the acceptance of `bundle` in a process of its own: why it is refused, or nothing.
 
     Raises:
         CheckFailedError: the process could not be started, or was killed.
     """
-    command = [sys.executable, "-m", "gateway", "accept", str(bundle), "--json"]
+    command = [*program, "accept", str(bundle), "--json"]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, check=False)
     except subprocess.TimeoutExpired:

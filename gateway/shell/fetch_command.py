@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from firmware_bridge.errors import Exit, SettingError
 from gateway import config as settings
@@ -23,6 +24,11 @@ _EXITS: dict[OutcomeKind, Exit] = {
 }
 
 
+def models_folder(config: settings.Config) -> Path:
+    """Where the gateway with `config` keeps its bundles."""
+    return Path(config.store.folder) / "models"
+
+
 def check_of(config: settings.Config, current: str) -> Check:
     """The check that `config` asks for.
 
@@ -38,12 +44,17 @@ def check_of(config: settings.Config, current: str) -> Check:
         raise SettingError(
             "update.root", update.root, f"cannot be read ({error.strerror})", "copy root.json of the repository there"
         ) from error
-    models = Path(config.store.folder) / "models"
+    try:
+        urlsplit(update.url).port  # noqa: B018 - reading it parses it
+    except ValueError as error:
+        raise SettingError(
+            "update.url", update.url, f"is no address ({error})", "write http://host/folder"
+        ) from error
     return Check(
         url=update.url,
         root=root,
         channel=update.channel,
-        models=models,
+        models=models_folder(config),
         current=current,
         budget_s=update.timeout_s,
     )

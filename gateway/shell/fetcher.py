@@ -53,6 +53,7 @@ class BundleFetcher(FetcherInterface):
     def __init__(
         self, url: str, spool: Path, budget_s: float, *, gap_s: float = GAP_S_MAX, clock: Clock | None = None
     ) -> None:
+        """Prepare to fetch from the host of `url`, an address that can be parsed."""
         self._clock = clock or SystemClock()
         self._deadline_s = MonotonicS(self._clock.monotonic_s() + budget_s)
         self._gap_s = gap_s
@@ -69,7 +70,7 @@ class BundleFetcher(FetcherInterface):
             DownloadError: it did not arrive, or not in time.
             OSError: the spool cannot be written.
         """
-        name = self.last_name = urlsplit(url).path.rpartition("/")[2]
+        name = self.last_name = url.rpartition("/")[2]
         self.last_was_resumed = False
         if _CONTENT_ADDRESSED.fullmatch(name):
             with self._spooled(url, self._spool / name, max_length) as file:

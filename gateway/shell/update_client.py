@@ -4,7 +4,6 @@ Nothing that happens outside raises here: not the network, not a hanging child, 
 """
 
 import asyncio
-import logging
 import os
 import signal
 import sys
@@ -16,10 +15,11 @@ from pathlib import Path
 from gateway.core.update import OUTCOME_BYTES_MAX, Outcome, decode_outcome
 from gateway.shell.cold_check import ACCEPT_S_MAX
 
-log = logging.getLogger(__name__)
-
 # Beyond its download and the acceptance a check only starts Python and syncs some files.
 _REST_S_MAX = 30.0
+
+# A killed process is gone in an instant; beyond this the machine is not to be helped.
+_END_S_MAX = 10.0
 
 
 def fetch_command(config: Path) -> list[str]:
@@ -63,16 +63,23 @@ async def _outcome_of(child: Process) -> Outcome:
     assert child.stdout is not None
     try:
         line = await child.stdout.readline()
-        code = await child.wait()
+    except ValueError:
+        return Outcome("local", reason=f"the check said more than {OUTCOME_BYTES_MAX} bytes")
+    code = await child.wait()
+    try:
         return decode_outcome(line)
-    except ValueError as error:
-        log.debug("check without outcome: error=%s", error)
-        code = await child.wait()
-        return Outcome("local", reason=f"the check ended with code {code} and said nothing")
+    except ValueError:
+        return Outcome("local", reason=f"the check ended with code {code} and without an outcome")
 
 
 async def _end(child: Process) -> None:
     """Make sure that nothing of the child is left."""
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
-    await child.wait()
+    assert child.stdout is not None
+    # asyncio counts a child as ended only when its output was read to the end.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_END_S_MAX):
+            while await child.stdout.read(OUTCOME_BYTES_MAX):
+                pass
+            await child.wait()

@@ -68,17 +68,17 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(206, data[offset:], {"Content-Range": f"bytes {offset}-{len(data) - 1}/{len(data)}"})
 
     def answer(
-        self, status: int, body: bytes, headers: dict[str, str] | None = None, length: int | None = None
+        self, code: int, body: bytes, headers: dict[str, str] | None = None, length: int | None = None
     ) -> None:
         """Send `body`; `length` lies about its length."""
-        self.send_response(status)
+        self.send_response(code)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body) if length is None else length))
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name it has
         """Say nothing."""
 
 
@@ -151,6 +151,21 @@ def endless(handler: Handler, _: bytes) -> None:
 def silent(handler: Handler, _: bytes) -> None:
     """The connection stands and nothing comes."""
     handler.server.is_closing.wait()
+
+
+def stall_after(size: int, reached: threading.Event) -> Fault:
+    """`size` bytes come, then nothing more; `reached` is set when that is so."""
+
+    def stall(handler: Handler, data: bytes) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(data)))
+        handler.end_headers()
+        handler.wfile.write(data[:size])
+        handler.wfile.flush()
+        reached.set()
+        handler.server.is_closing.wait()
+
+    return stall
 
 
 def trickle(period_s: float) -> Fault:

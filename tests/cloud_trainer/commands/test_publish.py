@@ -1,0 +1,34 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from cloud_trainer.__main__ import main
+from firmware_bridge.errors import Exit
+from tests.sim.bundles import write_bundle
+
+
+@pytest.fixture
+def arguments(tmp_path):
+    write_bundle(tmp_path / "bundle")
+    assert main(["keys", "create", "--folder", str(tmp_path / "keys")]) == Exit.OK
+    folders = {name: str(tmp_path / name) for name in ("repository", "keys", "bundle")}
+    return ["publish", *(part for name, folder in folders.items() for part in (f"--{name}", folder))]
+
+
+def test_release_is_told_by_digest_and_trusted_root(arguments, capsys):
+    capsys.readouterr()
+    assert main([*arguments, "--release", "1", "--json"]) == Exit.OK
+    told = json.loads(capsys.readouterr().out)
+    assert (told["channel"], told["release"], len(told["digest"])) == ("stable", 1, 64)
+    assert Path(told["root"]).name == "1.root.json"
+    assert Path(told["root"]).exists()
+    assert main([*arguments, "--release", "2"]) == Exit.OK
+    assert "published release 2 on stable" in capsys.readouterr().out
+
+
+def test_release_that_does_not_rise_ends_in_one_sentence(arguments, capsys):
+    main([*arguments, "--release", "3"])
+    capsys.readouterr()
+    assert main([*arguments, "--release", "3"]) == Exit.BAD_SETTING
+    assert capsys.readouterr().err == "smartwatts-trainer: release = 3: is not above 3, published on stable; use 4.\n"
