@@ -19,7 +19,7 @@ setup: .venv/.ready  ## make .venv from the lock file
 .venv/.ready: locks/dev.txt pyproject.toml tests/preflight.py
 	@$(PYTHON) tests/preflight.py
 	echo "setting up .venv (about half a minute, 120 MB to fetch) ..."
-	$(PYTHON) -m venv --clear .venv
+	$(PYTHON) -m venv .venv
 	$(PY) $(INSTALL) locks/dev.txt
 	$(PY) $(OURSELVES)
 	touch .venv/.ready
@@ -29,7 +29,7 @@ setup-gateway: .venv-gateway/.ready  ## the gateway part alone, as on the device
 .venv-gateway/.ready: locks/gateway-test.txt pyproject.toml tests/preflight.py
 	@$(PYTHON) tests/preflight.py
 	echo "setting up .venv-gateway (the device's packages, no PostgreSQL, no TensorFlow) ..."
-	$(PYTHON) -m venv --clear .venv-gateway
+	$(PYTHON) -m venv .venv-gateway
 	.venv-gateway/bin/python $(INSTALL) locks/gateway-test.txt
 	.venv-gateway/bin/python $(OURSELVES)
 	touch .venv-gateway/.ready
@@ -39,7 +39,7 @@ setup-trainer: .venv-trainer/.ready  ## everything with TensorFlow (1.6 GB), for
 .venv-trainer/.ready: locks/trainer.txt pyproject.toml tests/preflight.py
 	@$(PYTHON) tests/preflight.py
 	echo "setting up .venv-trainer with TensorFlow (1.6 GB) ..."
-	$(PYTHON) -m venv --clear .venv-trainer
+	$(PYTHON) -m venv .venv-trainer
 	.venv-trainer/bin/python $(INSTALL) locks/trainer.txt
 	.venv-trainer/bin/python $(OURSELVES)
 	touch .venv-trainer/.ready

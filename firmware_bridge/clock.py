@@ -19,8 +19,9 @@ from firmware_bridge.errors import SettingError
 from firmware_bridge.reading import US_PER_S, MonotonicS, UtcUs
 
 # A dead or stopped gateway must not stop the simulated world: a time that is held stands still for
-# at most this much real time. Half a second is far above a slow tick and far below a restart.
-HOLD_S_MAX = 0.5
+# at most this much real time. Three seconds are far above the slowest tick of a busy machine, where half
+# a second was not: time then leapt in the middle of a sweep.
+HOLD_S_MAX = 3.0
 
 _MAGIC = b"SWCLOCK1"
 _HEAD = struct.Struct("<8s36s4xQ")  # magic, boot id, count of writes: its last bit names the valid slot

@@ -64,7 +64,7 @@ async def run(wanted: Wanted) -> Outcome | None:
         _say("making keys, publishing the first model, starting PostgreSQL ...")
         ports = await _start_cloud(programs, wanted.folder, way_back)
         ScaledClock.create(wanted.folder / "clock", start_us=site.start_us, rate=plan.RATE)
-        _, bus_port = await programs.start_listening(
+        simulator, bus_port = await programs.start_listening(
             "simulator", SIMULATOR, "--scenario", scenario, "--clock", wanted.folder / "clock",
             "--log", wanted.folder / "simulator.jsonl",
         )  # fmt: skip
@@ -78,6 +78,7 @@ async def run(wanted: Wanted) -> Outcome | None:
         _say("stopping, and comparing what the cloud holds with what the meters said ...")
         if code := gateway.stop():
             raise ProgramError(f"the gateway ended with code {code}; see {gateway.log}")
+        simulator.stop()  # its log is whole when it has ended
         return await asyncio.to_thread(_judge, site, status, way_back.digests)
 
 

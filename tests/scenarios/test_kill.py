@@ -1,0 +1,105 @@
+"""A gateway killed at any moment loses nothing that was on disk, and sends nothing twice."""
+
+import random
+import sqlite3
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from cloud_trainer.audit import audit
+from firmware_bridge.clock import HOLD_S_MAX, ScaledClock, SystemClock
+from gateway.shell.store import FILE_NAME
+from provisioning.demo import site as plan
+from provisioning.demo.processes import Program, Programs
+from provisioning.demo.run import GATEWAY, SIMULATOR
+from provisioning.demo.way_back import TRAINER, WayBack
+
+pytestmark = [pytest.mark.slow, pytest.mark.pg]
+
+KILLS = 5
+RECORDING_DAYS = 14
+
+Stored = dict[tuple[str, int], bytes]
+
+
+def recorded_fortnight(folder: Path) -> tuple[Path, Path]:
+    """A small recording of our own, with its map."""
+    noise = random.Random(1)  # noqa: S311
+    rows = [
+        f"2026-03-{1 + step // 96:02d}T{step % 96 // 4:02d}:{step % 4 * 15:02d},{noise.uniform(200, 9000):.1f}"
+        for step in range(RECORDING_DAYS * 96)
+    ]
+    recording, replay_map = folder / "site.csv", folder / "site.map.toml"
+    recording.write_text("time,power\n" + "\n".join(rows) + "\n")
+    replay_map.write_text(
+        'source = "made for a test"\ncadence_s = 900\nrated_power_w = 20000\n'
+        '[time]\ncolumn = "time"\nstamps = "start"\n[value]\ncolumn = "power"\nunit = "W"\n'
+    )
+    return recording, replay_map
+
+
+def on_disk(store: Path) -> Stored:
+    """What a dead gateway has left, read as the next one will read it."""
+    connection = sqlite3.connect(store / FILE_NAME)
+    try:
+        (generation,) = connection.execute("SELECT generation FROM store").fetchone()
+        rows = connection.execute("SELECT sequence, body FROM record")
+        return {(generation, sequence): body for sequence, body in rows}
+    finally:
+        connection.close()
+
+
+def in_cloud(connection: psycopg.Connection) -> Stored:
+    rows = connection.execute("SELECT generation, sequence, body FROM record").fetchall()
+    return {(generation.hex, sequence): bytes(body) for generation, sequence, body in rows}
+
+
+async def start_site(programs: Programs, folder: Path) -> tuple[Path, Program]:
+    """Cloud, bundles and meters; the gateway's configuration and the simulator."""
+    scenario, form = plan.write_scenario(folder, *recorded_fortnight(folder), 60.0)
+    site = plan.demo_site(folder, scenario, is_replay=True, run_s=60.0)
+    way_back = WayBack(folder)
+    await way_back.open()
+    _, sync_port = await programs.start_listening(
+        "ingest", TRAINER, "ingest", "--embedded", folder / "postgresql", "--port", "0", "--dsn-file", folder / "dsn"
+    )
+    _, bundle_port = await programs.start_listening(
+        "serve", TRAINER, "serve", "--repository", way_back.repository, "--port", "0"
+    )
+    ScaledClock.create(folder / "clock", start_us=site.start_us, rate=plan.RATE)
+    simulator, bus_port = await programs.start_listening(
+        "simulator", SIMULATOR, "--scenario", scenario, "--clock", folder / "clock", "--log", folder / "log.jsonl"
+    )
+    config = plan.write_gateway_config(site, form, bus_port=bus_port, sync_port=sync_port, bundle_port=bundle_port)
+    return config, simulator
+
+
+async def live(programs: Programs, config: Path, seconds: float) -> Program:
+    gateway, _ = await programs.start_listening("gateway", GATEWAY, "run", "--config", config)
+    await SystemClock().sleep_for(seconds)
+    gateway.check_alive()
+    return gateway
+
+
+async def test_a_gateway_killed_five_times_loses_nothing_that_was_on_disk(tmp_path):
+    chance = random.Random(7)  # noqa: S311
+    seen: Stored = {}
+    with Programs(tmp_path, SystemClock()) as programs:
+        config = await start_site(programs, tmp_path)
+        for _ in range(KILLS):
+            gateway = await live(programs, config, chance.uniform(1.5, 4.0))
+            gateway.kill()
+            left = on_disk(tmp_path / "gateway")
+            assert seen.items() <= left.items(), "a restart keeps every record as it was"
+            seen = left
+        gateway = await live(programs, config, 3.0)
+        assert gateway.stop() == 0
+        seen = on_disk(tmp_path / "gateway")
+        with psycopg.connect((tmp_path / "dsn").read_text()) as connection:
+            assert in_cloud(connection) == seen
+            result = audit(connection, plan.GATEWAY_ID, tmp_path / "log.jsonl", plan.POLL_S)
+    assert result.mismatches == 0
+    assert result.passed
+    assert len({generation for generation, _ in seen}) == 1, "killing begins no new store"
+    assert result.records["status"] == KILLS + 2, "six starts and one orderly stop"
