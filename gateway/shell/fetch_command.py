@@ -71,6 +71,6 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 def run(arguments: argparse.Namespace) -> int:
     """Do one check and print its outcome as one line of JSON; the exit code tells it roughly."""
     os.nice(_NICENESS)
-    outcome = fetch(check_of(settings.load(arguments.config.read_text("utf-8")), arguments.current))
+    outcome = fetch(check_of(settings.load_file(arguments.config), arguments.current))
     sys.stdout.buffer.write(encode_outcome(outcome))
     return _EXITS[outcome.outcome]

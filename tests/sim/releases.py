@@ -28,6 +28,10 @@ class Publisher:
         """Publish a bundle with the model `model`; its digest."""
         bundle = self.folder / f"bundle-{hashlib.sha256(model).hexdigest()[:12]}"
         write_bundle(bundle, model=model)
+        return self.publish_bundle(bundle, release, days_ago=days_ago, channel=channel)
+
+    def publish_bundle(self, bundle: Path, release: int, *, days_ago: int = 0, channel: str = "stable") -> str:
+        """Publish the bundle in the folder `bundle`; its digest."""
         now_us = UtcUs(SystemClock().utc_us() - days_ago * DAY_US)
         publication = plan(self.repository, self.keys, bundle, channel, release, now_us)
         write(self.repository, publication)
