@@ -45,9 +45,9 @@ async def _serve(arguments: argparse.Namespace) -> None:
         asyncio.get_running_loop().add_signal_handler(name, stopped.set)
     with _database(arguments) as dsn:
         async with listening(dsn, arguments.host, arguments.port) as port:
-            sys.stderr.write(f"smartwatts-trainer: ingest listens on http://{arguments.host}:{port}\n")
             if arguments.port_file is not None:
                 announce("--port-file", arguments.port_file, f"{port}\n")
+            sys.stderr.write(f"smartwatts-trainer: ingest listens on http://{arguments.host}:{port}\n")
             await stopped.wait()
 
 

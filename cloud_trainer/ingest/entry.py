@@ -97,9 +97,7 @@ def _read_block(block: ReadingsBlock) -> list[Aggregate]:
     aggregates = unpack_block(block)
     if any("\0" in meter for meter in block.meters):
         raise RecordError("a meter's name holds a NUL")
-    if len({aggregate.series for aggregate in aggregates}) != len(aggregates):
-        raise RecordError("a series stands twice in the block")
-    if any(not 0 <= count <= COUNT_MAX for count in block.count):
+    if max(block.count, default=0) > COUNT_MAX:
         raise RecordError("a count is out of range")
     if not block.start_us <= block.first_us <= block.last_us < block.start_us + block.period_us:
         raise RecordError("the ticks of the block lie outside its period")

@@ -1,0 +1,174 @@
+import asyncio
+from datetime import UTC, datetime
+
+import msgspec
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cloud_trainer.ingest.db import Connection, store_batch
+from firmware_bridge.measurand import Measurand
+from gateway.contract.records import Batch, Record, encode_record
+from tests.sim.cloud_records import GENERATION, POLL_US, START_US, batch, block, one_of_each, power
+
+pytestmark = [pytest.mark.slow, pytest.mark.pg]
+
+TABLES = ("record", "reading", "forecast", "anomaly", "decision", "model_report", "status")
+
+
+async def counts(connection: Connection) -> dict[str, int]:
+    found = {}
+    for table in TABLES:
+        cursor = await connection.execute(f"SELECT count(*) FROM {table}".encode())
+        row = await cursor.fetchone()
+        assert row is not None
+        found[table] = row[0]
+    await connection.commit()
+    return found
+
+
+async def only_row(connection: Connection, query: str) -> tuple[object, ...]:
+    rows = await (await connection.execute(query.encode())).fetchall()
+    await connection.commit()
+    assert len(rows) == 1
+    return tuple(rows[0])
+
+
+def many(first: int, last: int) -> Batch:
+    """Records `first` to `last`, one period each, with two series."""
+    return batch([power(START_US + i * 5 * POLL_US, [float(i)], [-1.0]) for i in range(first, last + 1)], first=first)
+
+
+async def test_a_record_of_each_kind_reaches_its_table(connection: Connection) -> None:
+    acknowledgement = await store_batch(connection, batch(one_of_each()))
+    assert (acknowledgement.acknowledged, acknowledgement.stored) == (6, 6)
+    assert await counts(connection) == {
+        "record": 6, "reading": 2, "forecast": 1, "anomaly": 1, "decision": 1, "model_report": 1, "status": 1,
+    }  # fmt: skip
+
+
+async def test_a_reading_stands_in_si_units_at_its_instants(connection: Connection) -> None:
+    first_us = START_US + 2 * POLL_US
+    await store_batch(
+        connection, batch([block(START_US, {("grid", Measurand.VOLTAGE_L1_V): [230.0, 231.5]}, first_us=first_us)])
+    )
+    row = await only_row(
+        connection,
+        "SELECT gateway_id, meter, measurand, period_start, period_s, first_at, last_at, mean, minimum, maximum,"
+        " count, quality, replace(generation::text, '-', ''), sequence FROM reading",
+    )
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    assert row == (
+        "gw-1", "grid", "voltage_l1_v", start, 300.0, start.replace(minute=2), start.replace(minute=3),
+        230.75, 230.0, 231.5, 2, 0, GENERATION, 1,
+    )  # fmt: skip
+
+
+async def test_a_silent_meter_is_a_row_without_a_value(connection: Connection) -> None:
+    await store_batch(connection, batch([block(START_US, {("grid", Measurand.VOLTAGE_V): []})]))
+    row = await only_row(connection, "SELECT mean, minimum, maximum, count, quality FROM reading")
+    assert row == (None, None, None, 0, 2)
+
+
+async def test_a_forecast_keeps_its_quantiles_and_when_it_was_on_disk(connection: Connection) -> None:
+    await store_batch(connection, batch([one_of_each()[1]]))
+    row = await only_row(connection, "SELECT p10, p50, p90, step_s, instant_us(recorded_at), bundle FROM forecast")
+    assert row == ([1.0, 2.0], [3.0, 4.0], [5.0, 60_000.0], 900.0, START_US, "ab" * 32)
+
+
+async def test_the_same_batch_twice_is_stored_once(connection: Connection) -> None:
+    first = await store_batch(connection, batch(one_of_each()))
+    before = await counts(connection)
+    again = await store_batch(connection, batch(one_of_each()))
+    assert (first.stored, again.stored) == (6, 0)
+    assert first.acknowledged == again.acknowledged
+    assert await counts(connection) == before
+
+
+async def test_overlapping_batches_add_only_what_is_new(connection: Connection) -> None:
+    stored = [(await store_batch(connection, sent)).stored for sent in (many(1, 5), many(4, 9), many(2, 3))]
+    assert stored == [5, 4, 0]
+    assert (await counts(connection))["reading"] == 18
+
+
+async def test_sequences_of_another_generation_or_gateway_are_other_records(connection: Connection) -> None:
+    for gateway, generation in (("gw-1", "0" * 32), ("gw-1", "1" * 32), ("gw-2", "0" * 32)):
+        sent = batch([power(START_US, [1.0])], gateway=gateway, generation=generation)
+        assert (await store_batch(connection, sent)).stored == 1
+    assert (await counts(connection))["reading"] == 3
+
+
+async def test_senders_at_the_same_time_add_up_to_one(dsn: str) -> None:
+    sent = [many(1, 40), many(20, 60), many(1, 60), many(30, 40)]
+
+    async def send(one: Batch) -> int:
+        async with await psycopg.AsyncConnection.connect(dsn) as own:
+            return (await store_batch(own, one)).stored
+
+    async with asyncio.TaskGroup() as senders:
+        tasks = [senders.create_task(send(one)) for one in sent * 2]
+    assert sum(task.result() for task in tasks) == 60
+    async with await psycopg.AsyncConnection.connect(dsn) as own:
+        assert (await counts(own)) | {"record": 60, "reading": 120} == await counts(own)
+
+
+async def test_what_cannot_be_decoded_is_kept_as_bytes(
+    connection: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    acknowledgement = await store_batch(connection, batch([power(START_US, [1.0]), b"\xff\x00?"]))
+    assert acknowledgement.stored == 2
+    row = await only_row(connection, "SELECT kind, body FROM record WHERE sequence = 2")
+    assert row == ("undecodable", b"\xff\x00?")
+    assert "gateway=gw-1" in caplog.text
+    caplog.clear()
+    await store_batch(connection, batch([power(START_US, [1.0]), b"\xff\x00?"]))
+    assert not caplog.text, "told once, not at each repetition"
+
+
+async def test_what_is_expanded_is_what_the_bytes_say(connection: Connection) -> None:
+    records = one_of_each()
+    await store_batch(connection, batch(records))
+    found = await (await connection.execute("SELECT body FROM record ORDER BY sequence")).fetchall()
+    assert [body for (body,) in found] == [encode_record(record) for record in records]
+
+
+async def test_a_failure_in_the_middle_stores_nothing(connection: Connection) -> None:
+    await connection.execute("ALTER TABLE status ADD CHECK (event <> 'started')")
+    await connection.commit()
+    with pytest.raises(psycopg.errors.CheckViolation):
+        await store_batch(connection, batch(one_of_each()))
+    assert set((await counts(connection)).values()) == {0}
+
+
+TEXT = st.text(max_size=8)
+NUMBER = st.one_of(st.integers(-(2**63), 2**64 - 1), st.integers(START_US, START_US + 10**9))
+
+
+def changed(record: Record, data: st.DataObject) -> Record:
+    """`record` with one field replaced by anything of its type."""
+    name = data.draw(st.sampled_from(record.__struct_fields__))
+    match getattr(record, name):
+        case str():
+            value: object = data.draw(TEXT)
+        case float() | None:
+            value = data.draw(st.none() | st.floats())
+        case int():
+            value = data.draw(NUMBER)
+        case [int() | None, *_]:
+            value = data.draw(st.lists(NUMBER, max_size=3))
+        case [str(), *_]:
+            value = data.draw(st.lists(TEXT, max_size=3))
+        case other:
+            value = other
+    return msgspec.structs.replace(record, **{name: value})
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+async def test_no_record_that_can_be_sent_stops_a_batch(connection: Connection, data: st.DataObject) -> None:
+    records = [changed(record, data) for record in one_of_each()]
+    await connection.execute("TRUNCATE record, reading, forecast, anomaly, decision, model_report, status")
+    await connection.commit()
+    acknowledgement = await store_batch(connection, batch(records))
+    assert acknowledgement.stored == len(records)
