@@ -1,0 +1,42 @@
+"""`make bench ONLY=name`: one JSON line per figure: name, value, unit, baseline, ratio.
+
+The ratio is value / baseline, the baseline measured in the same run, so that a figure means the
+same on a laptop and on a gateway.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+
+from tests.bench import path
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    name: str
+    value: float
+    unit: str
+    baseline: float | None
+
+    def line(self) -> str:
+        ratio = None if not self.baseline else round(self.value / self.baseline, 3)
+        return json.dumps(asdict(self) | {"ratio": ratio})
+
+
+BENCHES: dict[str, Callable[[], Iterator[tuple[str, float, str, float | None]]]] = {"path": path.bench}
+
+
+def main(only: list[str]) -> int:
+    unknown = sorted(set(only) - BENCHES.keys())
+    if unknown:
+        print(f"ONLY = {' '.join(unknown)}: is no bench; choose from {', '.join(BENCHES)}.", file=sys.stderr)
+        return 2
+    for name in only or BENCHES:
+        for figure in BENCHES[name]():
+            print(Figure(*figure).line(), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
