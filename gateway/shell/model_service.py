@@ -111,15 +111,20 @@ class ModelService:
         try:
             await self.inference.use(new)
             self._files.activate(outcome.digest)
-        except (HostError, ManifestError, OSError) as error:
-            if before is not None and self.inference.bundle is not before:
-                await self._use_or_silence(before)
-            failed = Outcome(
-                "refused", outcome.release, outcome.digest, f"it does not run here: {error}", lasting=True
-            )
+        except (HostError, ManifestError) as error:
+            await self._use_again(before)
+            reason = f"it does not run here: {error}"
+            failed = Outcome("refused", outcome.release, outcome.digest, reason, lasting=True)
             await self._move(Event.ACTIVATION_FAILED, failed)
+        except OSError as error:
+            await self._use_again(before)
+            await self._move(Event.TROUBLE, Outcome("local", reason=f"the disk: {error.strerror}"))
         else:
             await self._move(Event.ACTIVATED, outcome)
+
+    async def _use_again(self, before: ActiveBundle | None) -> None:
+        if before is not None and self.inference.bundle is not before:
+            await self._use_or_silence(before)
 
     async def _refuse(self, outcome: Outcome) -> None:
         if outcome.lasting and outcome.digest is not None:
@@ -129,7 +134,11 @@ class ModelService:
             await self._report("refused", outcome.release, outcome.digest, outcome.reason)
 
     async def _roll_back(self) -> None:
-        bundle = self._files.roll_back("its model host failed three times")
+        try:
+            bundle = self._files.roll_back("its model host failed three times")
+        except OSError as error:
+            await self._move(Event.TROUBLE, Outcome("local", reason=f"the disk: {error.strerror}"))
+            return
         await self._use_or_silence(bundle)
         reason = "the bundle before it failed three times"
         await self._move(Event.ROLLED_BACK, Outcome("local", bundle.release, bundle.digest, reason))

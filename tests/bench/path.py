@@ -38,7 +38,8 @@ def bench() -> Iterator[tuple[str, float, str, float | None]]:
     measurands = [register.measurand for block in plan(load_profile(PROFILE)) for register in block.registers]
     series = [Series(MeterId(meter.name), measurand) for meter in meters for measurand in measurands]
     polls = MINUTES * 60 // defaults.poll_period_s
-    sweeps = [[(tick * 7919 + column * 104_729) % 5000 / 10 for column in range(len(series))] for tick in range(polls)]
+    columns = range(len(series))
+    sweeps = [[(tick * 7919 + column * 104_729) % 5000 / 10 for column in columns] for tick in range(polls)]
     ours, bare = [], []
     with tempfile.TemporaryDirectory() as folder:
         for number in range(ROUNDS):
