@@ -5,8 +5,9 @@ concludes is written in one transaction, so reading and decision stand or fall t
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -15,9 +16,9 @@ from firmware_bridge.bridge import Bridge
 from firmware_bridge.clock import Clock
 from firmware_bridge.reading import US_PER_S, UtcUs, floor_us
 from gateway.config import Config
-from gateway.contract.inputs import STEP_US, forecast_tensor, is_forecastable, scale_window
+from gateway.contract.inputs import DAY_STEPS, STEP_US, forecast_tensor, is_forecastable, scale_window
 from gateway.contract.readings import unpack_block
-from gateway.contract.records import Aggregate, DecisionRecord, ForecastRecord, Record
+from gateway.contract.records import Aggregate, AnomalyRecord, DecisionRecord, ForecastRecord, Record
 from gateway.core.anomaly import AnomalyRules
 from gateway.core.decision import decide, is_news
 from gateway.core.forecast import baseline, from_model, lowest_w
@@ -30,6 +31,10 @@ from gateway.shell.store import Store
 
 # What a sweep may take of its period: the rest is for thinking and writing.
 SWEEP_FRACTION = 0.8
+# One forecast each step: the first of a day is the one that looked at the whole of it.
+FORECASTS_KEPT = DAY_STEPS + 1
+# Onsets kept for the page: it shows twenty that are over, beside a meter whose every value is wrong.
+ONSETS_KEPT = 100
 
 
 @dataclass(slots=True)
@@ -40,6 +45,9 @@ class Now:
     site: SiteState | None = None
     forecast: ForecastRecord | None = None
     decision: DecisionRecord | None = None
+    # the last day's, the ones that were acted on, and what went wrong lately; oldest first
+    forecasts: deque[ForecastRecord] = field(default_factory=lambda: deque(maxlen=FORECASTS_KEPT))
+    onsets: deque[AnomalyRecord] = field(default_factory=lambda: deque(maxlen=ONSETS_KEPT))
     ticks: int = 0
     late_ms_max: float = 0.0
 
@@ -112,6 +120,7 @@ class Loop:
             records += self._take(closed)
         if (tick_us + self._poll_us) % STEP_US == 0:
             records += await self._finish_step(tick_us)
+        self.now.onsets.extend(record for record in records if isinstance(record, AnomalyRecord))
         records += self._decide(tick_us)
         self.now.row, self.now.site, self.now.ticks = row, site, self.now.ticks + 1
         if records:
@@ -144,6 +153,7 @@ class Loop:
         forecasts = await self._forecast(tick_us, end_us)
         if forecasts:
             self.now.forecast = forecasts[0]
+            self.now.forecasts.append(forecasts[0])
             self._residual.expect(forecasts[0])
         return [*records, *forecasts]
 

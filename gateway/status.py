@@ -11,10 +11,14 @@ from firmware_bridge.meter import MeterHealth
 from gateway import SOFTWARE
 from gateway.config import Config
 from gateway.contract.inputs import DAY_STEPS, STEP_US
+from gateway.contract.records import AnomalyRecord, ForecastRecord
 from gateway.loop import Loop
 from gateway.shell.model_service import ModelService
 from gateway.shell.store import Queue
 from gateway.shell.sync_client import SyncState
+
+# Enough to look back over a bad day; a longer list is for the cloud.
+ENDED_ANOMALIES_MAX = 20
 
 
 def status_tree(
@@ -37,12 +41,10 @@ def status_tree(
         "verdict": None if now.decision is None else now.decision.verdict,
         "sentence": "Starting." if now.decision is None else now.decision.sentence,
         "power": _power(loop),
-        "forecast": None if now.forecast is None else msgspec.structs.asdict(now.forecast),
+        "forecast": _forecast(now.forecast),
+        "forecast_before": _forecast(_forecast_before(loop)),
         "actual": _actual(loop),
-        "anomalies": [
-            {"at_us": one.at_us, "kind": one.kind, "series": one.series, "sentence": one.sentence}
-            for one in loop.rules.active
-        ],
+        "anomalies": _anomalies(loop),
         "queue": _queue(queue, sync),
         "model": _model(loop, models),
         "bus": [_meter(meter, health) for meter, health in zip(config.meters, bridge.health(), strict=True)],
@@ -74,16 +76,48 @@ def _power(loop: Loop) -> dict[str, float | int | None]:
     }
 
 
-def _actual(loop: Loop) -> dict[str, Any] | None:
-    end_us = loop.window.end_us
-    if end_us is None:
+def _forecast(record: ForecastRecord | None) -> dict[str, Any] | None:
+    return None if record is None else msgspec.structs.asdict(record)
+
+
+def _forecast_before(loop: Loop) -> ForecastRecord | None:
+    """What was expected of the measured day when it began; of a younger gateway, its first word on it."""
+    if (start_us := _actual_start_us(loop)) is None:
         return None
-    values = loop.window.recent_w(DAY_STEPS)
-    return {"start_us": end_us - len(values) * STEP_US, "step_us": STEP_US, "values_w": values}
+    return next((one for one in loop.now.forecasts if one.start_us >= start_us), None)
+
+
+def _actual_start_us(loop: Loop) -> int | None:
+    return None if loop.window.end_us is None else loop.window.end_us - DAY_STEPS * STEP_US
+
+
+def _actual(loop: Loop) -> dict[str, Any] | None:
+    if (start_us := _actual_start_us(loop)) is None:
+        return None
+    return {"start_us": start_us, "step_us": STEP_US, "values_w": loop.window.recent_w(DAY_STEPS)}
+
+
+def _anomalies(loop: Loop) -> list[dict[str, Any]]:
+    """What is wrong at present, then what was: each the newest first."""
+    active = loop.rules.active[::-1]
+    ended = [one for one in reversed(loop.now.onsets) if one not in active][:ENDED_ANOMALIES_MAX]
+    return [_anomaly(one, is_active=True) for one in active] + [_anomaly(one, is_active=False) for one in ended]
+
+
+def _anomaly(record: AnomalyRecord, *, is_active: bool) -> dict[str, Any]:
+    return {
+        "at_us": record.at_us,
+        "since_us": record.since_us,
+        "kind": record.kind,
+        "series": record.series,
+        "sentence": record.sentence,
+        "active": is_active,
+    }
 
 
 def _queue(queue: Queue, sync: SyncState | None) -> dict[str, Any]:
     return {
+        "has_cloud": sync is not None,
         "records": queue.records,
         "oldest_us": queue.oldest_us,
         "acknowledged": queue.acknowledged,
@@ -99,5 +133,6 @@ def _model(loop: Loop, models: ModelService) -> dict[str, Any]:
         "release": None if bundle is None else bundle.release,
         "origin": None if bundle is None else bundle.origin,
         "rung": None if forecast is None else forecast.rung,
+        "last_report_us": None if report is None else report.at_us,
         "last_report": None if report is None else f"{report.event}: {report.reason}".rstrip(": "),
     }

@@ -53,6 +53,7 @@ def station_rows(status: Status) -> list[tuple[str, str]]:
     power, queue, model = status["power"], status["queue"], status["model"]
     bus = ", ".join(f"{meter['meter']}: {meter['reads']} reads, {meter['errors']} errors" for meter in status["bus"])
     forecast = status["forecast"]
+    wrong = "; ".join(f"{one['kind']} of {one['series']}" for one in status["anomalies"] if one["active"])
     ahead = "nothing known yet" if forecast is None else f"{sum(forecast['p50']) / 4000:.1f} kWh in the next day"
     return [
         ("site", f"{_instant(status['now_us'])}, {_kilowatts(power['consumption_w'])} used"),
@@ -60,7 +61,7 @@ def station_rows(status: Status) -> list[tuple[str, str]]:
         ("tick", f"{status['tick']['count']} ticks, the latest by {status['tick']['late_ms_max']:.0f} ms at most"),
         ("forecast", f"{ahead} ({model['rung'] or 'no forecast'})"),
         ("decision", status["sentence"]),
-        ("anomalies", "; ".join(f"{one['kind']} of {one['series']}" for one in status["anomalies"]) or "none active"),
+        ("anomalies", wrong or "none active"),
         ("store", f"{queue['acknowledged'] + queue['records']} records, {queue['records']} on their way"),
         ("cloud", queue["last_error"] or f"acknowledged up to {queue['acknowledged']}"),
         ("model", f"release {model['release']} of {model['origin']}, {(model['bundle'] or 'none')[:12]}"),
