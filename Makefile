@@ -70,8 +70,8 @@ bench: .venv/.ready  ## one JSON line per figure: ONLY=path
 	@$(PY) -m tests.bench $(ONLY)
 
 golden: .venv/.ready  ## rewrite golden files; review the diff like code
-	@$(PY) -m pytest -q tests --golden-write -m golden
-	git diff --stat -- tests/golden
+	@$(PY) -m tests.golden
+	git --no-pager diff --stat -- tests/golden ARCHITECTURE.md
 
 fix: .venv/.ready  ## format and mend what ruff can mend
 	@.venv/bin/ruff check --fix .
