@@ -131,6 +131,12 @@ class Store:
 
     async def unacknowledged(self, records_max: int, bytes_max: int) -> list[StoredRecord]:
         """The oldest records after the cursor, in order: at least one, then as many as the limits allow."""
+        # In turn: this connection would also see what an append has not committed. Sent home, and then
+        # taken back by a power cut, its sequence would be given to another record, which home would drop.
+        async with self._turn:
+            return await self._unacknowledged(records_max, bytes_max)
+
+    async def _unacknowledged(self, records_max: int, bytes_max: int) -> list[StoredRecord]:
         rows = await self._connection.execute_fetchall(
             "SELECT sequence, recorded_us, body FROM record WHERE sequence > ? ORDER BY sequence LIMIT ?",
             (self._position.acknowledged, records_max),
