@@ -9,9 +9,8 @@ import sys
 def main() -> int:
     lacks = []
     if sys.version_info[:2] != (3, 11):
-        lacks.append(
-            f"Python 3.11 (this is {platform.python_version()}): install python3.11 or call make with PYTHON=python3.11"
-        )
+        here = platform.python_version()
+        lacks.append(f"Python 3.11 (this is {here}): install python3.11 or call make with PYTHON=python3.11")
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
         lacks.append("the venv module: on Debian, apt-get install python3-venv")
     if platform.system() != "Linux":
