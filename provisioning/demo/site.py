@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from firmware_bridge.errors import SettingError
 from firmware_bridge.reading import US_PER_S, UtcUs
 from firmware_bridge.simulator.replay_map import ReplayMap, find_map, load_map
 from firmware_bridge.simulator.scenario import load_scenario
@@ -54,6 +55,8 @@ def write_scenario(
     if replay is None:
         path.write_text(_house_scenario(run_s), "utf-8")
         return path, None
+    if not replay.is_file():
+        raise SettingError("--replay", str(replay), "is not there", "name a recorded CSV, plain or .gz")
     used_map = find_map(replay) if replay_map is None else replay_map
     text = _REPLAY_SCENARIO.format(file=_quoted(replay.resolve()), map=_quoted(used_map.resolve()))
     path.write_text(text, "utf-8")
