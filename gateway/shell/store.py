@@ -41,6 +41,8 @@ _BUSY_MS = 5000
 # A WAL beyond this is cut back at the next checkpoint, so that a burst does not keep the card full.
 _WAL_BYTES_MAX = 8 * 1024 * 1024
 _FETCH_ROWS = 256
+# Read beyond what a batch takes: at most this many records, of 256 KiB at most.
+_BATCH_FETCH_ROWS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,17 +139,18 @@ class Store:
             return await self._unacknowledged(records_max, bytes_max)
 
     async def _unacknowledged(self, records_max: int, bytes_max: int) -> list[StoredRecord]:
-        rows = await self._connection.execute_fetchall(
-            "SELECT sequence, recorded_us, body FROM record WHERE sequence > ? ORDER BY sequence LIMIT ?",
-            (self._position.acknowledged, records_max),
-        )
         taken: list[StoredRecord] = []
         size = 0
-        for sequence, recorded_us, body in rows:
-            size += len(body)
-            if taken and size > bytes_max:
-                break
-            taken.append(StoredRecord(sequence, UtcUs(recorded_us), body))
+        async with self._connection.execute(
+            "SELECT sequence, recorded_us, body FROM record WHERE sequence > ? ORDER BY sequence LIMIT ?",
+            (self._position.acknowledged, records_max),
+        ) as cursor:
+            while rows := await cursor.fetchmany(_BATCH_FETCH_ROWS):
+                for sequence, recorded_us, body in rows:
+                    size += len(body)
+                    if taken and size > bytes_max:
+                        return taken
+                    taken.append(StoredRecord(sequence, UtcUs(recorded_us), body))
         return taken
 
     async def acknowledge(self, sequence: int) -> None:
