@@ -6,8 +6,9 @@ concludes is written in one transaction, so reading and decision stand or fall t
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -31,10 +32,15 @@ from gateway.shell.store import Store
 
 # What a sweep may take of its period: the rest is for thinking and writing.
 SWEEP_FRACTION = 0.8
+# Real seconds a sweep may still take once a stop is wanted. Meters that answer need less; waiting for
+# those that do not would take what is left of the five seconds of an orderly stop.
+LAST_SWEEP_S = 0.5
 # One forecast each step: the first of a day is the one that looked at the whole of it.
 FORECASTS_KEPT = DAY_STEPS + 1
 # Onsets kept for the page: it shows twenty that are over, beside a meter whose every value is wrong.
 ONSETS_KEPT = 100
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -80,7 +86,7 @@ class Loop:
         self._outage_since_us: UtcUs | None = None
         self._grid_was_up = True
         self._stopping = False
-        self._sleep: asyncio.Timeout | None = None
+        self._end_wait: Callable[[], None] = _nothing_waits
         self.now = Now()
 
     async def restore(self, history_us: int) -> None:
@@ -95,7 +101,7 @@ class Loop:
         while True:
             # Simulated time may come to this tick, and not to the one after before this one is done.
             self._clock.hold_before(UtcUs(tick_us + self._poll_us))
-            await self._sleep_until(tick_us)
+            await self._unless_stopped(self._clock.sleep_until(tick_us), grace_s=0.0)
             if self._stopping:
                 break
             self._note_lateness(tick_us)
@@ -105,13 +111,14 @@ class Loop:
         await self._store.append([closed.block for closed in self._period.close()], self._clock.utc_us())
 
     def stop(self) -> None:
-        """End `run` after the tick it is in: a transaction is never cut short."""
+        """End `run` soon: no transaction is cut short, only the wait for time or for silent meters."""
         self._stopping = True
-        if self._sleep is not None:
-            self._sleep.reschedule(0)
+        self._end_wait()
 
     async def _tick(self, tick_us: UtcUs) -> None:
-        readings = await self._bridge.sweep(tick_us, self._sweep_deadline_s)
+        sweep = self._bridge.sweep(tick_us, self._sweep_deadline_s)
+        if (readings := await self._unless_stopped(sweep, grace_s=LAST_SWEEP_S)) is None:
+            return
         row = align(tick_us, readings)
         site = self._site.state(row.values)
         self._note_grid(tick_us, site)
@@ -205,11 +212,20 @@ class Loop:
         late_ms = (self._clock.utc_us() - tick_us) / 1000 / self._clock.rate
         self.now.late_ms_max = max(self.now.late_ms_max, late_ms)
 
-    async def _sleep_until(self, at_us: UtcUs) -> None:
+    async def _unless_stopped(self, wait: Awaitable[T], *, grace_s: float) -> T | None:
+        """What `wait` gives; None when a stop was wanted and it was not over `grace_s` real seconds later."""
+        running = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(None) as self._sleep:
-                await self._clock.sleep_until(at_us)
+            async with asyncio.timeout(None) as scope:
+                self._end_wait = lambda: scope.reschedule(running.time() + grace_s)
+                if self._stopping:
+                    self._end_wait()
+                return await wait
         except TimeoutError:
-            pass  # stop() woke us
+            return None
         finally:
-            self._sleep = None
+            self._end_wait = _nothing_waits
+
+
+def _nothing_waits() -> None:
+    pass
