@@ -25,7 +25,7 @@ WITH power AS (  -- [step]: average and polls of each meter
 ), full_enough AS (
     SELECT meter, start_at, mean_w FROM (SELECT *, max(polls) OVER (PARTITION BY meter) AS most FROM power)
     WHERE polls * 2 >= most
-), actual AS (
+), actual AS MATERIALIZED (
     SELECT start_at, grid.mean_w - coalesce(solar.mean_w, 0) AS consumption_w
     FROM full_enough AS grid
     LEFT JOIN (SELECT * FROM full_enough WHERE meter = %(solar)s) AS solar USING (start_at)
@@ -33,25 +33,27 @@ WITH power AS (  -- [step]: average and polls of each meter
 ), counted_from AS (
     SELECT min(first_at) + (%(from_day)s - 1) * interval '24 hours' AS at FROM reading WHERE gateway_id = %(gateway)s
 ), issued AS (  -- one forecast for each rung and issue: the first that was stored
-    SELECT DISTINCT ON (rung, issued_at) rung, issued_at, recorded_at, start_at, step_s, p50
+    SELECT DISTINCT ON (rung, issued_at) rung, issued_at, start_at, recorded_at, p50
     FROM forecast
     WHERE gateway_id = %(gateway)s AND target = 'consumption_w' AND step_s * 1e6 = %(step)s
     ORDER BY rung, issued_at, recorded_at, sequence
+), pair AS MATERIALIZED (  -- both for the same steps, known when the later of them was on disk
+    SELECT baseline.rung, issued_at, start_at, greatest(model.recorded_at, baseline.recorded_at) AS known_at,
+           model.p50 AS model, baseline.p50 AS baseline
+    FROM issued AS model JOIN issued AS baseline USING (issued_at, start_at)
+    WHERE model.rung = 'model' AND baseline.rung = ANY(%(baselines)s)
 ), step AS (
-    SELECT rung, issued_at, start_at + (number - 1) * step_s * interval '1 second' AS start_at, p50_w, recorded_at
-    FROM issued, unnest(p50) WITH ORDINALITY AS value (p50_w, number)
-), honest AS (
-    SELECT rung, issued_at, start_at, p50_w FROM step, counted_from
-    WHERE recorded_at < start_at AND start_at >= counted_from.at
+    SELECT rung, issued_at, known_at, model_w, baseline_w,
+           start_at + (number - 1) * (%(step)s * interval '1 microsecond') AS start_at
+    FROM pair, unnest(model, baseline) WITH ORDINALITY AS value (model_w, baseline_w, number)
+    WHERE model_w IS NOT NULL AND baseline_w IS NOT NULL
 )
-SELECT baseline.rung, count(*), avg(abs(model.p50_w - consumption_w)), avg(abs(baseline.p50_w - consumption_w)),
-       count(DISTINCT model.issued_at)
-FROM honest AS model
-JOIN honest AS baseline USING (issued_at, start_at)
-JOIN actual USING (start_at)
-WHERE model.rung = 'model' AND baseline.rung = ANY(%(baselines)s)
-GROUP BY baseline.rung
-ORDER BY baseline.rung DESC
+SELECT rung, count(DISTINCT issued_at), count(*),
+       avg(abs(model_w - consumption_w)), avg(abs(baseline_w - consumption_w))
+FROM step JOIN actual USING (start_at)
+WHERE known_at < start_at AND start_at >= (SELECT at FROM counted_from)
+GROUP BY rung
+ORDER BY rung DESC
 """
 
 
@@ -76,21 +78,20 @@ def score(connection: Connection, gateway: str, *, grid: str, solar: str | None,
         solar: the meter whose active power is negative while producing; None where there is none.
         from_day: the first day that counts; day 1 begins with the first reading.
     """
-    # The planner knows nothing of what unnest will give and would join 100,000 steps one by one:
-    # half a minute where hashing takes half a second.
-    connection.execute("SET LOCAL enable_nestloop = off")
-    found = connection.execute(
-        _SCORE,
-        {
-            "gateway": gateway,
-            "grid": grid,
-            "solar": solar,
-            "from_day": from_day,
-            "step": STEP_US,
-            "baselines": list(BASELINES),
-        },
-    )
+    parameters = {
+        "gateway": gateway,
+        "grid": grid,
+        "solar": solar,
+        "from_day": from_day,
+        "step": STEP_US,
+        "baselines": list(BASELINES),
+    }
+    with connection.transaction():
+        # The planner knows nothing of what unnest will give and would join 100,000 steps one by one:
+        # half a minute where hashing takes a tenth of a second.
+        connection.execute("SET LOCAL enable_nestloop = off")
+        found = connection.execute(_SCORE, parameters).fetchall()
     return [
         Score(baseline, issues, pairs, model_w, baseline_w, 1 - model_w / baseline_w if baseline_w else None)
-        for baseline, pairs, model_w, baseline_w, issues in found
+        for baseline, issues, pairs, model_w, baseline_w in found
     ]

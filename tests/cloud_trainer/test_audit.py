@@ -1,0 +1,205 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import psycopg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloud_trainer.__main__ import main
+from cloud_trainer.audit import Audit, Rows, audit, compare, overlapping
+from cloud_trainer.ingest.db import store_batch
+from cloud_trainer.simulator_log import LoggedSeries
+from firmware_bridge.errors import Exit
+from firmware_bridge.measurand import Measurand
+from tests.sim.cloud_records import GATEWAY, POLL_US, START_US, batch, block
+
+POWER = ("grid", "active_power_w")
+POLL_S = POLL_US / 1e6
+PERIOD_TICKS = 5
+PERIODS = 4
+COLUMNS = (
+    "gateway_id, meter, measurand, period_start, period_s, first_at, last_at,"
+    " mean, minimum, maximum, count, quality, generation"
+)
+
+
+def rows(first: list[int], last: list[int], of: Callable[[int, int], list[float]]) -> Rows:
+    """Rows that cover the ticks `first..last`, with the statistics of the values that `of` gives for them."""
+    values = [of(a, b) for a, b in zip(first, last, strict=True)]
+    statistic = {
+        "mean": [float(np.mean(v)) if v else np.nan for v in values],
+        "minimum": [min(v, default=np.nan) for v in values],
+        "maximum": [max(v, default=np.nan) for v in values],
+    }
+    return Rows(
+        np.array(first, dtype=np.int64) * POLL_US,
+        np.array(last, dtype=np.int64) * POLL_US,
+        np.array([len(v) for v in values], dtype=np.int64),
+        {column: np.array(v, dtype=np.float64) for column, v in statistic.items()},
+    )
+
+
+def logged(values: dict[int, float], first: dict[int, float] | None = None) -> LoggedSeries:
+    ticks = sorted(values)
+    last = np.array([values[tick] for tick in ticks], dtype=np.float64)
+    earlier = np.array([(first or values).get(tick, values[tick]) for tick in ticks], dtype=np.float64)
+    return LoggedSeries(np.array(ticks, dtype=np.int64), earlier, last)
+
+
+VALUES = st.dictionaries(st.integers(0, 30), st.floats(-1e4, 1e4), max_size=25)
+SPANS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 6)), min_size=1, max_size=8)
+
+
+@given(values=VALUES, spans=SPANS)
+def test_rows_made_of_the_log_fit_it(values: dict[int, float], spans: list[tuple[int, int]]) -> None:
+    stored = rows(
+        [first for first, _ in spans],
+        [first + more for first, more in spans],
+        lambda a, b: [values[tick] for tick in range(a, b + 1) if tick in values],
+    )
+    assert compare(POWER, stored, logged(values), POLL_US) == []
+
+
+@given(values=VALUES.filter(bool), data=st.data())
+def test_a_row_with_one_value_off_does_not_fit(values: dict[int, float], data: st.DataObject) -> None:
+    ticks = sorted(values)
+    stored = rows(ticks, ticks, lambda a, _: [values[a]])
+    row = data.draw(st.integers(0, len(ticks) - 1))
+    column = data.draw(st.sampled_from(("mean", "minimum", "maximum")))
+    stored.statistics[column][row] += data.draw(st.sampled_from((-0.3, 0.3)))
+    (found,) = compare(POWER, stored, logged(values), POLL_US)
+    assert (found.first_us, found.column) == (ticks[row] * POLL_US, column)
+    assert found.logged == values[ticks[row]]
+
+
+def test_a_difference_within_the_resolution_fits() -> None:
+    stored = rows([1], [1], lambda *_: [100.04])
+    assert compare(POWER, stored, logged({1: 100.0}), POLL_US) == []
+
+
+def test_a_value_where_none_was_given_out_does_not_fit() -> None:
+    (found,) = compare(POWER, rows([1], [1], lambda *_: [5.0]), logged({}), POLL_US)
+    assert (found.column, found.stored, found.logged) == ("count", 1.0, 0.0)
+
+
+@pytest.mark.parametrize(("value", "fits"), [(1.0, True), (2.0, True), (1.5, False)])
+def test_a_tick_answered_twice_fits_its_first_or_its_last_answer(value: float, *, fits: bool) -> None:
+    found = compare(POWER, rows([7], [7], lambda *_: [value]), logged({7: 2.0}, first={7: 1.0}), POLL_US)
+    assert (found == []) == fits
+
+
+def test_ticks_in_two_rows_are_found() -> None:
+    stored = rows([1, 6, 10, 11], [5, 10, 12, 11], lambda *_: [])
+    assert overlapping(stored).tolist() == [2, 3]
+
+
+def value(meter: str, tick: int) -> float:
+    return 100.0 * (meter == "grid") + tick * 1.5
+
+
+@pytest.fixture
+async def audited(dsn: str, tmp_path: Path) -> Callable[[], Audit]:
+    """A database and a log that agree, of two meters; the result of an audit when called."""
+    lines, records = [], []
+    ticks = range(PERIODS * PERIOD_TICKS)
+    for tick in ticks:
+        for meter in ("grid", "solar"):
+            at_us = START_US + tick * POLL_US + 11
+            lines.append({"at_us": at_us, "meter": meter, "values": {"active_power_w": value(meter, tick)}})
+    for period in range(PERIODS):
+        covered = ticks[period * PERIOD_TICKS : (period + 1) * PERIOD_TICKS]
+        samples = {
+            (meter, Measurand.ACTIVE_POWER_W): [value(meter, tick) for tick in covered] for meter in ("grid", "solar")
+        }
+        records.append(block(START_US + covered[0] * POLL_US, samples))
+    (tmp_path / "log").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    async with await psycopg.AsyncConnection.connect(dsn) as connection:
+        await store_batch(connection, batch(records))
+
+    def run() -> Audit:
+        with psycopg.connect(dsn) as connection:
+            return audit(connection, GATEWAY, tmp_path / "log", POLL_S)
+
+    return run
+
+
+def plant(dsn: str, statement: str) -> None:
+    with psycopg.connect(dsn) as connection:
+        connection.execute(statement.encode())
+
+
+@pytest.mark.slow
+@pytest.mark.pg
+class TestOnTheDatabase:
+    def test_what_agrees_passes(self, audited: Callable[[], Audit]) -> None:
+        result = audited()
+        assert result.passed
+        assert (result.rows, result.values, result.values_logged, result.records) == (8, 40, 40, {"readings": 4})
+
+    @pytest.mark.parametrize(
+        ("statement", "field", "number"),
+        [
+            ("UPDATE reading SET mean = mean + 1 WHERE sequence = 2 AND meter = 'solar'", "mismatches", 1),
+            ("UPDATE reading SET minimum = minimum - 1 WHERE sequence = 2", "mismatches", 2),
+            ("UPDATE reading SET count = count + 1 WHERE sequence = 3", "mismatches", 2),
+            ("UPDATE reading SET mean = NULL WHERE sequence = 3 AND meter = 'grid'", "mismatches", 1),
+            ("DELETE FROM reading WHERE sequence = 4", "unexpanded", 1),
+            (f"INSERT INTO reading SELECT {COLUMNS}, sequence + 100 FROM reading", "twice", 8),
+        ],
+        ids=["mean", "minimum", "count", "value missing", "rows missing", "rows twice"],
+    )
+    def test_each_kind_of_wrong_row_is_found(
+        self, audited: Callable[[], Audit], dsn: str, statement: str, field: str, number: int
+    ) -> None:
+        plant(dsn, statement)
+        result = audited()
+        assert not result.passed
+        assert getattr(result, field) == number
+
+    @pytest.mark.parametrize("sequence", [1, 2])
+    def test_a_record_that_is_missing_is_a_gap(self, audited: Callable[[], Audit], dsn: str, sequence: int) -> None:
+        plant(dsn, f"DELETE FROM record WHERE sequence = {sequence}")
+        plant(dsn, f"DELETE FROM reading WHERE sequence = {sequence}")
+        result = audited()
+        assert not result.is_gapless
+        assert not result.passed
+        assert result.mismatches == 0
+
+    def test_a_record_kept_undecoded_fails_the_audit(self, audited: Callable[[], Audit], dsn: str) -> None:
+        plant(dsn, "UPDATE record SET kind = 'undecodable' WHERE sequence = 4")
+        assert not audited().passed
+
+    def test_an_empty_database_fails(self, dsn: str, tmp_path: Path) -> None:
+        (tmp_path / "log").write_text("")
+        with psycopg.connect(dsn) as connection:
+            assert not audit(connection, GATEWAY, tmp_path / "log", POLL_S).passed
+
+    def test_the_command_prints_a_table_and_says_it_with_its_exit_code(
+        self, audited: Callable[[], Audit], dsn: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert audited().passed
+        arguments = ["audit", "--dsn", dsn, "--log", str(tmp_path / "log"), "--poll-s", "60"]
+        assert main(arguments) == Exit.OK
+        assert "every value is what was given out" in capsys.readouterr().out
+        plant(dsn, "UPDATE reading SET mean = mean + 1 WHERE sequence = 2 AND meter = 'solar'")
+        assert main([*arguments, "--json"]) == Exit.FAILED
+        told = json.loads(capsys.readouterr().out)
+        assert (told["passed"], told["mismatches"]) == (False, 1)
+        assert told["examples"][0]["column"] == "mean"
+
+    def test_an_unknown_gateway_ends_in_one_sentence(
+        self, audited: Callable[[], Audit], dsn: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert audited().passed
+        arguments = ["audit", "--dsn", dsn, "--log", str(tmp_path / "log"), "--poll-s", "60", "--gateway", "gw-9"]
+        assert main(arguments) == Exit.BAD_SETTING
+        assert "known are gw-1" in capsys.readouterr().err
+
+    def test_a_database_without_our_tables_ends_in_one_sentence(
+        self, postgres: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["audit", "--dsn", postgres, "--log", str(tmp_path), "--poll-s", "60"]) == Exit.UNREACHABLE
+        assert "holds no tables of ours" in capsys.readouterr().err
