@@ -56,6 +56,7 @@ def status_tree(
 def _meter(meter: MeterConfig, health: MeterHealth) -> dict[str, Any]:
     return {
         "meter": meter.name,
+        "role": meter.role,
         "profile": meter.profile,
         "reads": health.reads_ok,
         "errors": health.reads_failed,

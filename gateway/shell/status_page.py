@@ -1,4 +1,4 @@
-"""The status page: three static files and one JSON, over plain HTTP. A shell.
+"""The status page: a few static files and one JSON, over plain HTTP. A shell.
 
 It shows and never acts, so it needs no password; who may reach it is the choice of the host it is
 bound to. A web page from elsewhere cannot read it through the user's browser: a foreign Host header
@@ -34,6 +34,8 @@ _FOLDER = Path(__file__).with_name("page")
 _FILES = {
     "/": ("page.html", "text/html"),
     "/page.js": ("page.js", "text/javascript"),
+    "/chart.js": ("chart.js", "text/javascript"),
+    "/words.js": ("words.js", "text/javascript"),
     "/page.css": ("page.css", "text/css"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }

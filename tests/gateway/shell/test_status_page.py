@@ -1,8 +1,10 @@
 import asyncio
 import math
+import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -15,14 +17,17 @@ from hypothesis import strategies as st
 from firmware_bridge.errors import SettingError
 from gateway.shell import status_page
 from gateway.shell.status_page import CONNECTIONS_MAX, is_own_host, serve
-from tests.sim.chromium import CHROMIUM, open_tab
+from tests.sim.chromium import CHROMIUM, Page, open_tab
 
 HOUR_US = 3_600_000_000
+DAY_US = 24 * HOUR_US
 SLOT_US = HOUR_US // 4
 NOW_US = 1_760_641_620_000_000  # 2025-10-16 19:07 UTC
 START_US = NOW_US - NOW_US % SLOT_US
 HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=1</script>'
 OWN = frozenset({"localhost", "gateway", "gateway.local"})
+IS_SHOWN = "document.getElementById('footer').textContent !== ''"  # it is written last
+PAGE = ("/", "/page.js", "/chart.js", "/words.js", "/page.css", "/icon.svg")
 
 
 def day_w(slot: int) -> float:
@@ -31,10 +36,24 @@ def day_w(slot: int) -> float:
     return 300 + 900 * math.exp(-((hour - 7.5) ** 2) / 3) + 2200 * math.exp(-((hour - 19.5) ** 2) / 5)
 
 
+def forecast_from(start_us: int) -> dict[str, Any]:
+    """What the gateway forecast for the day from `start_us`."""
+    median = [day_w(start_us // SLOT_US + i) for i in range(96)]
+    return {
+        "rung": "model",
+        "bundle": "ab" * 32,
+        "issued_us": start_us - 60_000_000,
+        "start_us": start_us,
+        "step_us": SLOT_US,
+        "p10": [round(0.7 * one) for one in median],
+        "p50": [round(one) for one in median],
+        "p90": [round(1.35 * one) for one in median],
+    }
+
+
 def sample_status() -> dict[str, Any]:
     """A status as the gateway gives it, with a gap, a silent meter, an anomaly and hostile texts."""
     clock_slot = START_US // SLOT_US
-    median = [day_w(clock_slot + i) for i in range(96)]
     measured: list[float | None] = [day_w(clock_slot + i) * (1.1 + 0.12 * math.sin(i * 2.3)) for i in range(-96, 0)]
     measured[30:36] = [None] * 6
     return {
@@ -46,27 +65,29 @@ def sample_status() -> dict[str, Any]:
         "verdict": "attention",
         "sentence": "The meter roof is silent for 4 minutes; the rest goes on and nothing is lost.",
         "power": {"consumption_w": 2345.6, "grid_w": 2345.6, "solar_w": -0.0, "at_us": NOW_US - 1_000_000},
-        "forecast": {
-            "rung": "model",
-            "bundle": "ab" * 32,
-            "issued_us": START_US,
-            "start_us": START_US,
-            "step_us": SLOT_US,
-            "p10": [round(0.7 * one) for one in median],
-            "p50": [round(one) for one in median],
-            "p90": [round(1.35 * one) for one in median],
-        },
+        "forecast": forecast_from(START_US),
+        "forecast_before": forecast_from(START_US - DAY_US),
         "actual": {"start_us": START_US - 96 * SLOT_US, "step_us": SLOT_US, "values_w": measured},
         "anomalies": [
             {
                 "at_us": START_US - 9 * HOUR_US,
+                "since_us": START_US - 9 * HOUR_US - 540_000_000,
                 "kind": "stuck",
                 "series": "main.voltage_l1_v",
+                "active": True,
                 "sentence": "main.voltage_l1_v has not moved for 15 minutes; at this hour it moves every minute.",
             },
-            {"at_us": START_US - 5 * HOUR_US, "kind": "spike", "series": "main", "sentence": HOSTILE},
+            {
+                "at_us": START_US - 5 * HOUR_US,
+                "since_us": START_US - 5 * HOUR_US,
+                "kind": "spike",
+                "series": "main",
+                "sentence": HOSTILE,
+                "active": False,
+            },
         ],
         "queue": {
+            "has_cloud": True,
             "records": 12,
             "oldest_us": NOW_US - 180_000_000,
             "acknowledged": 48_211,
@@ -76,13 +97,15 @@ def sample_status() -> dict[str, Any]:
         "model": {
             "bundle": "ab" * 32,
             "release": 2,
-            "origin": "update",
+            "origin": "installed",
             "rung": "model",
+            "last_report_us": NOW_US - HOUR_US,
             "last_report": "release 3 refused: forecaster.tflite is not the file of the manifest",
         },
         "bus": [
             {
                 "meter": "main",
+                "role": "grid",
                 "profile": "eastron_sdm630",
                 "reads": 481_204,
                 "errors": 3,
@@ -91,6 +114,7 @@ def sample_status() -> dict[str, Any]:
             },
             {
                 "meter": "roof",
+                "role": "solar",
                 "profile": "abb_b23",
                 "reads": 1_204,
                 "errors": 240,
@@ -143,7 +167,7 @@ async def test_health_holds_no_data():
         assert (answer.status, await answer.text()) == (200, "ok\n")
 
 
-@pytest.mark.parametrize("path", ["/", "/page.js", "/page.css", "/icon.svg", "/status.json", "/healthz", "/nothing"])
+@pytest.mark.parametrize("path", [*PAGE, "/status.json", "/healthz", "/nothing"])
 async def test_every_answer_forbids_what_did_not_come_from_here(path: str):
     async with answer_to(path) as answer:
         policy = answer.headers["Content-Security-Policy"]
@@ -155,9 +179,11 @@ async def test_every_answer_forbids_what_did_not_come_from_here(path: str):
 
 async def test_the_page_is_small_and_names_no_other_place():
     total = 0
-    for path in ("/", "/page.js", "/page.css", "/icon.svg"):
+    for path in PAGE:
         async with answer_to(path) as answer:
             text = await answer.text()
+        named = re.findall(r'(?:src=|href=|from )"(?:\./)?(\w+\.(?:js|css|svg))"', text)
+        assert {f"/{name}" for name in named} <= set(PAGE)
         total += len(text.encode())
         assert "https:" not in text
         assert "http:" not in text.replace("http://www.w3.org/2000/svg", "")
@@ -235,6 +261,30 @@ async def test_a_client_in_mid_request_does_not_hold_up_the_shutdown():
     writer.close()
 
 
+@asynccontextmanager
+async def shown(folder: Path, status: dict[str, Any] | None = None) -> AsyncIterator[Page]:
+    """A tab of a phone that shows `status`."""
+    async with page(lambda: status or sample_status()) as port, open_tab(folder) as tab:
+        await tab.open(f"http://127.0.0.1:{port}/")
+        await tab.until(IS_SHOWN)
+        yield tab
+        assert tab.complaints == []
+
+
+async def text_of(tab: Page, selector: str) -> list[str]:
+    """What is to be seen of each child of the element."""
+    children = f"[...document.querySelector('{selector}').children]"
+    texts: list[str] = await tab.evaluate(f"{children}.filter((one) => !one.hidden).map((one) => one.innerText)")
+    return texts
+
+
+async def extent(tab: Page, selector: str) -> list[float]:
+    """From where to where the matching parts of the chart reach, pixels from its left."""
+    boxes = f"[...document.querySelectorAll('#chart {selector}')].map((one) => one.getBBox())"
+    ends = f"{boxes}.flatMap((box) => [box.x, box.x + box.width])"
+    return [await tab.evaluate(f"Math.{end}(...{ends})") for end in ("min", "max")]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: apt-get install chromium)")
 class TestInChromium:
@@ -242,7 +292,7 @@ class TestInChromium:
     async def test_it_shows_the_site_without_complaint_or_sideways_scroll(self, width: int, tmp_path):
         async with page() as port, open_tab(tmp_path) as tab:
             await tab.open(f"http://127.0.0.1:{port}/", width=width)
-            await tab.until("document.getElementById('consumption').textContent !== '–'")
+            await tab.until(IS_SHOWN)
             assert await tab.evaluate("document.querySelector('.big').innerText") == "2.35 kW"
             # 19:07 UTC is 20:07 in Lagos, wherever the browser is
             assert (await tab.evaluate("document.getElementById('measured').innerText")).endswith("16 Oct, 20:06")
@@ -250,6 +300,96 @@ class TestInChromium:
             assert await tab.evaluate("document.querySelectorAll('#chart path.actual').length") == 2  # the gap
             assert tab.complaints == []
             assert {url.split("/")[2] for url in tab.requests} == {f"127.0.0.1:{port}"}
+
+    async def test_the_measured_day_lies_over_what_was_forecast_before_it(self, tmp_path):
+        async with shown(tmp_path) as tab:
+            band, median, measured = [await extent(tab, name) for name in (".band.past", ".median.past", ".actual")]
+            ahead, now = await extent(tab, ".ahead"), await extent(tab, ".now-line")
+            assert band == pytest.approx(median, abs=1)
+            assert band == pytest.approx(measured, abs=1)
+            assert band[1] < now[0] < ahead[0]
+            assert await text_of(tab, ".legend") == [
+                "measured", "as forecast a day ago", "forecast now", "8 of 10 times within", "anomaly",
+            ]  # fmt: skip
+
+    async def test_the_error_of_yesterdays_forecast_is_told_over_what_was_measured(self, tmp_path):
+        status = sample_status()
+        pairs = zip(status["actual"]["values_w"], status["forecast_before"]["p50"], strict=True)
+        errors = [abs(measured - expected) for measured, expected in pairs if measured is not None]
+        async with shown(tmp_path) as tab:
+            told = f"was off by {sum(errors) / 90:.0f} W on average over 90 measured steps; 90 of them lay within"
+            said = await tab.evaluate("document.getElementById('chart-text').textContent")
+            assert f"What the model forecast on Wed 15 Oct, 19:59 {told}" in said
+            assert "6 steps without a measurement" in said
+            await tab.evaluate("document.getElementById('table').open = true")
+            await tab.until("document.getElementById('hours').rows.length > 48")
+            rows = await text_of(tab, "#hours")
+            assert rows[0] == "Measured, and as forecast a day ago"
+            assert f"All steps\t\t\t{sum(errors) / 90:.0f} W\t" in rows
+            assert rows[1].startswith("Wed 20:00\t")
+
+    async def test_a_young_gateway_shows_its_first_forecast_and_says_how_old_it_is(self, tmp_path):
+        status = sample_status()
+        status["forecast_before"] = forecast_from(START_US - 3 * HOUR_US)
+        status["actual"]["values_w"][:60] = [None] * 60
+        async with shown(tmp_path, status) as tab:
+            assert "as forecast 3 h ago" in await text_of(tab, ".legend")
+            assert (await extent(tab, ".actual"))[0] < (await extent(tab, ".past"))[0]
+            assert "over 12 measured steps" in await tab.evaluate("document.getElementById('chart-text').textContent")
+
+    async def test_the_first_forecast_is_the_present_one_and_has_no_past(self, tmp_path):
+        async with shown(tmp_path, sample_status() | {"forecast_before": forecast_from(START_US)}) as tab:
+            assert await tab.evaluate("document.querySelectorAll('#chart .past').length") == 0
+            assert await tab.evaluate("document.getElementById('key-before').hidden")
+            assert "was off by" not in await tab.evaluate("document.getElementById('chart-text').textContent")
+
+    async def test_what_is_wrong_stands_before_what_was(self, tmp_path):
+        async with shown(tmp_path) as tab:
+            active, ended = await text_of(tab, "#anomalies"), await text_of(tab, "#ended")
+            assert [len(active), len(ended)] == [1, 1]
+            assert "stuck of main.voltage_l1_v · since Thu 16 Oct, 10:51 · found 11:00" in active[0]
+            assert "spike of main · began Thu 16 Oct, 15:00" in ended[0]
+
+    async def test_silent_meters_are_named_at_the_top(self, tmp_path):
+        status = sample_status() | {"verdict": "normal"}
+        async with shown(tmp_path, status) as tab:
+            assert await tab.evaluate("document.getElementById('silence').innerText") == (
+                "No answer from the meter roof: what it measures is not known."
+            )
+            assert await tab.evaluate("document.getElementById('verdict').className") == "verdict attention"
+            assert "silent for 4 min" in (await text_of(tab, "#meters"))[1]
+
+    @pytest.mark.parametrize(
+        ("error", "words"),
+        [
+            ("no answer: Cannot connect to host 192.0.2.1:80", "the cloud cannot be reached"),
+            ("no answer: TimeoutError", "the cloud did not answer in time"),
+            ("the cloud answered 503", "the cloud cannot take records at present"),
+            ("the cloud answered 400", "the cloud refuses what is sent"),
+            ("the answer is not an acknowledgement: no JSON", "the login page of a network perhaps"),
+            (f"something new {HOSTILE}", f"something new {HOSTILE}"),
+        ],
+    )
+    async def test_the_trouble_of_an_upload_is_said_in_words(self, tmp_path, error: str, words: str):
+        status = sample_status()
+        status["queue"]["last_error"] = error
+        async with shown(tmp_path, status) as tab:
+            said = await tab.evaluate("document.getElementById('upload-trouble').innerText")
+            assert said.startswith("The last upload failed: ")
+            assert said.endswith(f"{words}. Nothing is lost; it is tried again.")
+
+    async def test_what_waits_what_may_be_lost_and_which_model_speaks(self, tmp_path):
+        async with shown(tmp_path) as tab:
+            said = await tab.evaluate("document.querySelector('main').innerText")
+        assert "12 records wait on the gateway, the oldest for 3 min. They are kept until the cloud has them." in said
+        assert "A power cut can take at most the last 60 s" in said
+        for fact in (
+            "The model speaks.",
+            "published, verified and installed",
+            "abababababab…",
+            "up to record 48,211",
+        ):
+            assert fact in said
 
     async def test_texts_from_outside_are_inert(self, tmp_path):
         async with page() as port, open_tab(tmp_path) as tab:
@@ -264,7 +404,9 @@ class TestInChromium:
         async with page(lambda: empty | {"forecast": None, "actual": None}) as port, open_tab(tmp_path) as tab:
             await tab.open(f"http://127.0.0.1:{port}/")
             await tab.until("document.getElementById('verdict').textContent === 'Just started.'")
-            assert await tab.evaluate("document.querySelector('.big').innerText") == "– not known"
+            assert await tab.evaluate("document.querySelector('.big').innerText") == "not known"
+            assert "No forecast yet" in await tab.evaluate("document.getElementById('model').innerText")
+            assert await text_of(tab, ".legend") == ["measured"]
             assert tab.complaints == []
 
     async def test_a_gateway_that_went_away_is_said_and_found_again(self, tmp_path):
