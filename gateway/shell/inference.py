@@ -4,6 +4,7 @@ A forecast that does not come in time, or not at all, is None: the baseline spea
 counted where they survive a restart; whoever counts them decides when a bundle has had its chances.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -26,6 +27,8 @@ class Inference:
         self._host: ModelHost | None = None
         self._bundle: ActiveBundle | None = None
         self._is_silenced = False
+        # A question and a switch take turns: an answer must come from the bundle that is named beside it.
+        self._turn = asyncio.Lock()
 
     @property
     def bundle(self) -> ActiveBundle | None:
@@ -40,24 +43,29 @@ class Inference:
         """
         host = ModelHost(bundle.path, self._deadline_s)
         await host.start()
-        before, self._host, self._bundle, self._is_silenced = self._host, host, bundle, False
-        if before is not None:
-            await before.close()
+        unused: ModelHost | None = host
+        try:
+            async with self._turn:
+                unused, self._host, self._bundle, self._is_silenced = self._host, host, bundle, False
+        finally:  # also when cancelled while it waits for its turn
+            if unused is not None:
+                await unused.close()
 
     async def forecast(self, tensor: F32) -> tuple[F32, str] | None:
         """The forecaster's output and the digest of the bundle that made it; None when it failed."""
-        bundle = self._bundle
-        if bundle is None or self._is_silenced:
-            return None
-        try:
-            if self._host is None:
-                host = ModelHost(bundle.path, self._deadline_s)
-                await host.start()
-                self._host = host
-            return await self._host.infer("energy_forecast", tensor), bundle.digest
-        except HostError as error:
-            await self._take_strike(error)
-            return None
+        async with self._turn:
+            bundle = self._bundle
+            if bundle is None or self._is_silenced:
+                return None
+            try:
+                if self._host is None:
+                    host = ModelHost(bundle.path, self._deadline_s)
+                    await host.start()
+                    self._host = host
+                return await self._host.infer("energy_forecast", tensor), bundle.digest
+            except HostError as error:
+                await self._take_strike(error)
+                return None
 
     async def close(self) -> None:
         """End the host, if there is one."""

@@ -1,0 +1,215 @@
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from gateway.core.update import STRIKES_MAX
+from gateway.shell.bundle_files import ActiveBundle
+from gateway.shell.host_process import HostError
+from gateway.shell.inference import Inference
+from gateway.shell.verified_bundle import read_bundle
+from tests.sim.model_hosts import bundle_of, model_hosts
+from tests.sim.starter_bundle import MODEL_FILE, STARTER, copy_starter, golden_case, rewrite_file
+
+pytestmark = pytest.mark.slow
+
+TENSOR, WANTED = golden_case()
+# Real seconds; a healthy child answers in a millisecond, also on a busy machine well within this.
+PATIENT_S = 10.0
+NO_MODEL = b"TFL3 but no model" * 10
+
+
+def bundle_at(path: Path) -> ActiveBundle:
+    return ActiveBundle(path, read_bundle(path).digest, 0, "installed")
+
+
+FACTORY = bundle_at(STARTER)
+
+
+def another_bundle(folder: Path) -> ActiveBundle:
+    """The same model under another digest."""
+    path = copy_starter(folder)
+    rewrite_file(path, "card.md", b"another card")
+    return bundle_at(path)
+
+
+class Strikes:
+    """Counts as the bundle files do, and hears of the last one."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.struck_out = 0
+
+    def strike(self) -> int:
+        self.count += 1
+        return self.count
+
+    def strike_out(self) -> None:
+        self.struck_out += 1
+
+
+@asynccontextmanager
+async def inference(strikes: Strikes | None = None, deadline_s: float = PATIENT_S) -> AsyncIterator[Inference]:
+    counted = strikes or Strikes()
+    made = Inference(deadline_s, counted.strike, counted.strike_out)
+    try:
+        yield made
+    finally:
+        await made.close()
+        assert model_hosts() == []
+
+
+async def test_without_a_bundle_nothing_answers_and_nothing_is_wrong():
+    strikes = Strikes()
+    async with inference(strikes) as made:
+        assert made.bundle is None
+        assert await made.forecast(TENSOR) is None
+    assert strikes.count == 0
+
+
+async def test_the_answer_names_the_bundle_that_made_it(tmp_path):
+    other = another_bundle(tmp_path)
+    async with inference() as made:
+        for bundle in (FACTORY, other, FACTORY):
+            await made.use(bundle)
+            assert made.bundle == bundle
+            answer = await made.forecast(TENSOR)
+            assert answer is not None
+            assert answer[0] == pytest.approx(WANTED, abs=1e-4)
+            assert answer[1] == bundle.digest
+        assert len(model_hosts()) == 1, "the old host has gone"
+
+
+@pytest.mark.parametrize(("number", "deadline_s"), [(signal.SIGKILL, PATIENT_S), (signal.SIGSTOP, 1.0)])
+async def test_a_host_that_fails_is_a_strike_and_the_next_question_meets_a_new_one(number, deadline_s):
+    strikes = Strikes()
+    async with inference(strikes, deadline_s) as made:
+        await made.use(FACTORY)
+        (first,) = model_hosts()
+        os.kill(first, number)
+        assert await made.forecast(TENSOR) is None
+        assert (strikes.count, strikes.struck_out) == (1, 0)
+        assert model_hosts() == []
+        answer = await made.forecast(TENSOR)
+        assert answer is not None
+        assert answer[1] == FACTORY.digest
+        assert model_hosts() != [first]
+
+
+async def test_the_last_strike_is_told_once_and_the_bundle_is_asked_no_more():
+    strikes = Strikes()
+    async with inference(strikes) as made:
+        await made.use(FACTORY)
+        for count in range(1, STRIKES_MAX + 1):
+            if not model_hosts():
+                assert await made.forecast(TENSOR) is not None
+            os.kill(model_hosts()[0], signal.SIGKILL)
+            assert await made.forecast(TENSOR) is None
+            assert strikes.count == count
+        assert strikes.struck_out == 1
+        assert await made.forecast(TENSOR) is None
+        assert model_hosts() == []
+        assert (strikes.count, strikes.struck_out) == (STRIKES_MAX, 1)
+
+
+async def test_a_silenced_inference_speaks_again_with_the_next_bundle(tmp_path):
+    strikes = Strikes()
+    strikes.count = STRIKES_MAX - 1
+    other = another_bundle(tmp_path)
+    async with inference(strikes) as made:
+        await made.use(FACTORY)
+        os.kill(model_hosts()[0], signal.SIGKILL)
+        assert await made.forecast(TENSOR) is None
+        await made.use(other)
+        answer = await made.forecast(TENSOR)
+        assert answer is not None
+        assert answer[1] == other.digest
+
+
+async def test_a_bundle_that_does_not_start_leaves_the_old_one_at_work(tmp_path):
+    path = copy_starter(tmp_path)
+    rewrite_file(path, MODEL_FILE, NO_MODEL)
+    strikes = Strikes()
+    async with inference(strikes) as made:
+        await made.use(FACTORY)
+        with pytest.raises(HostError):
+            await made.use(bundle_at(path))
+        assert made.bundle == FACTORY
+        assert await made.forecast(TENSOR) is not None
+        assert len(model_hosts()) == 1
+    assert strikes.count == 0
+
+
+async def test_a_host_that_does_not_start_again_is_a_strike_too(tmp_path):
+    path = copy_starter(tmp_path)
+    bundle = bundle_at(path)
+    strikes = Strikes()
+    async with inference(strikes) as made:
+        await made.use(bundle)
+        os.kill(model_hosts()[0], signal.SIGKILL)
+        assert await made.forecast(TENSOR) is None
+        (path / MODEL_FILE).write_bytes(NO_MODEL)
+        assert await made.forecast(TENSOR) is None
+        assert strikes.count == 2
+
+
+async def test_a_switch_while_the_old_host_is_asked_is_no_strike_of_the_new_bundle(tmp_path):
+    other = another_bundle(tmp_path)
+    strikes = Strikes()
+    async with inference(strikes, deadline_s=2.0) as made:
+        await made.use(FACTORY)
+        os.kill(model_hosts()[0], signal.SIGSTOP)
+        async with asyncio.TaskGroup() as tasks:
+            asked = tasks.create_task(made.forecast(TENSOR))
+            await made.use(other)
+        assert asked.result() is None
+        answer = await made.forecast(TENSOR)
+        assert answer is not None
+        assert answer[1] == other.digest
+        assert len(model_hosts()) == 1
+    assert strikes.count == 1, "that of the old one"
+
+
+async def test_a_switch_while_the_old_host_starts_again_never_mixes_the_two(tmp_path):
+    """An answer under a digest that did not make it would be a lie in the records."""
+    other = another_bundle(tmp_path)
+    async with inference() as made:
+        await made.use(FACTORY)
+        os.kill(model_hosts()[0], signal.SIGKILL)
+        assert await made.forecast(TENSOR) is None
+        async with asyncio.TaskGroup() as tasks:
+            asked = tasks.create_task(made.forecast(TENSOR))
+            switched = tasks.create_task(made.use(other))
+        await switched
+        first = asked.result()
+        assert first is not None
+        assert first[1] in (FACTORY.digest, other.digest)
+        (host,) = model_hosts()
+        assert bundle_of(host) == str(other.path)
+        answer = await made.forecast(TENSOR)
+        assert answer is not None
+        assert answer[1] == other.digest
+
+
+async def test_a_switch_that_is_cancelled_leaves_no_process_behind(tmp_path):
+    other = another_bundle(tmp_path)
+    async with inference() as made:
+        await made.use(FACTORY)
+        before = model_hosts()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0):
+                await made.use(other)
+        assert made.bundle == FACTORY
+        assert model_hosts() == before
+
+
+async def test_closing_twice_and_without_a_host_is_fine():
+    async with inference() as made:
+        await made.close()
+        await made.use(FACTORY)
+        await made.close()
+        await made.close()
