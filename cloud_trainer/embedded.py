@@ -1,8 +1,7 @@
 """A real PostgreSQL for demonstrations and tests: a wheel's binaries, run as an ordinary process. Linux. A shell.
 
 One folder holds everything that lasts: `data/`, `postgresql.log` of this start, a lock. Beside it stands
-one short private directory in /tmp with the socket, removed at the stop (or at the next start, after a
-kill). Production gives a DSN instead.
+one short private directory in /tmp with the socket, removed at the stop. Production gives a DSN instead.
 
 - Folders with spaces, or below parents that the server's account may not enter, are reached through an
   open descriptor: `-D /proc/self/fd/N`. So no mode and no owner that was there before is changed.
@@ -12,19 +11,18 @@ kill). Production gives a DSN instead.
 
 import contextlib
 import ctypes
-import fcntl
 import os
 import pwd
 import select
 import shutil
 import signal
 import subprocess
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 
 from cloud_trainer.embedded_account import Account, server_account, server_programs
+from cloud_trainer.embedded_runtime import lock, runtime_directory
 from firmware_bridge.clock import SystemClock
 from firmware_bridge.errors import SettingError
 
@@ -35,9 +33,6 @@ START_S_MAX = 60.0
 STOP_S_MAX = 3.0
 _POLL_S = 0.01
 
-# A socket's path has at most 107 bytes, and the server's account must reach it: $TMPDIR promises neither.
-_RUNTIME_PARENT = Path("/tmp")  # noqa: S108 - mkdtemp makes a private directory in it
-_RUNTIME_PREFIX = "smartwatts-pg-"
 _ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 _USER = "smartwatts"
 _DATABASE = "postgres"
@@ -103,10 +98,10 @@ class EmbeddedPostgres:
 
     def _start(self, stack: contextlib.ExitStack) -> str:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        stack.enter_context(_Lock(self._folder / "lock"))
+        stack.enter_context(_only_one(self._folder))
         account = server_account(self._data)
-        stack.callback(_remove_runtime, self._folder / "runtime")
-        runtime = self._make_runtime(account)
+        runtime = stack.enter_context(runtime_directory())
+        self._admit_ourselves(runtime, account)
         programs = server_programs(runtime, account)
         if not self._data.exists():
             self._create_data(programs, account)
@@ -133,11 +128,8 @@ class EmbeddedPostgres:
         self._wait_until_ready(server)
         return f"host={runtime} user={_USER} dbname={_DATABASE}"
 
-    def _make_runtime(self, account: Account) -> Path:
-        link = self._folder / "runtime"
-        _remove_runtime(link)  # of a start that was killed
-        runtime = Path(tempfile.mkdtemp(prefix=_RUNTIME_PREFIX, dir=_RUNTIME_PARENT))
-        link.symlink_to(runtime)
+    def _admit_ourselves(self, runtime: Path, account: Account) -> None:
+        """Write who may connect: the user who runs this program, over the socket in `runtime`."""
         for name, text in (
             ("pg_hba.conf", f"local all {_USER} peer map=owner\n"),
             ("pg_ident.conf", f'owner "{self._our_name()}" {_USER}\n'),
@@ -145,7 +137,6 @@ class EmbeddedPostgres:
             (runtime / name).write_text(text)
             account.own(runtime / name)
         account.own(runtime)
-        return runtime
 
     def _our_name(self) -> str:
         try:
@@ -202,25 +193,18 @@ class EmbeddedPostgres:
         )
 
 
-class _Lock:
-    """Only one process at a time serves a folder; the lock ends with the process."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._descriptor)
-            next_step = "stop that one, or give another folder"
-            raise SettingError(
-                "embedded", str(self._path.parent), "is in use by another process", next_step
-            ) from error
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._descriptor)
+@contextlib.contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """Only one process at a time serves a folder."""
+    try:
+        held = lock(folder / "lock", os.O_CREAT)
+    except BlockingIOError as error:
+        next_step = "stop that one, or give another folder"
+        raise SettingError("embedded", str(folder), "is in use by another process", next_step) from error
+    try:
+        yield
+    finally:
+        os.close(held)
 
 
 def _options(runtime: Path) -> list[str]:
@@ -275,14 +259,6 @@ def _works_in(pid: int, folder: Path) -> bool:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/cwd").samefile(folder)
     return False
-
-
-def _remove_runtime(link: Path) -> None:
-    with contextlib.suppress(OSError):
-        runtime = link.readlink()
-        link.unlink()
-        if runtime.parent == _RUNTIME_PARENT and runtime.name.startswith(_RUNTIME_PREFIX):
-            shutil.rmtree(runtime, ignore_errors=True)
 
 
 def _last_line(text: str) -> str:

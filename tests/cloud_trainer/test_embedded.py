@@ -96,13 +96,19 @@ def test_a_killed_parent_takes_the_server_with_it_and_the_next_start_tidies_up(f
         runtime = runtime_of(parent.stdout.readline())
         server = os.pidfd_open(int((folder / "data/postmaster.pid").read_text().splitlines()[0]))
         parent.kill()
+    assert runtime.exists()
     try:
         assert select.select([server], [], [], 10.0)[0], "the server ends by itself"
     finally:
         os.close(server)
     with EmbeddedPostgres(folder) as dsn, psycopg.connect(dsn) as connection:
-        assert not runtime.exists()
         assert connection.execute("SELECT n FROM kept").fetchone() == (42,)
+    assert not runtime.exists()
+
+
+def test_a_start_leaves_the_directories_of_others_alone(folder: Path) -> None:
+    with EmbeddedPostgres(folder / "one") as dsn, EmbeddedPostgres(folder / "two"):
+        psycopg.connect(dsn).close()
 
 
 def test_ends_a_server_that_outlived_its_parent(folder: Path) -> None:
