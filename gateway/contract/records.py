@@ -26,7 +26,7 @@ TEXT_CHARACTERS_MAX = 400
 
 Text = Annotated[str, Meta(max_length=TEXT_CHARACTERS_MAX)]
 Rung = Literal["model", "seasonal_naive", "daily_naive", "last_value"]
-AnomalyKind = Literal["range", "stuck", "sign", "spike", "residual"]
+AnomalyKind = Literal["silent", "range", "stuck", "sign", "spike", "residual"]
 Sequence = Annotated[int, Meta(ge=1)]
 # \Z and not $, which lets a line end through
 GatewayId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}\Z")]

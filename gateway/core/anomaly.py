@@ -1,9 +1,10 @@
 """What is wrong with a meter, by plain rules on its own values. Pure.
 
 Each rule looks at the rows as they come and gives an onset once; it stays quiet until the trouble
-has gone and come again. Rules: *range* (a value no site of ours can show), *stuck* (all of a live
-meter's values frozen), *sign* (a producer that consumes), *spike* (an excursion of a few polls),
-*residual* (consumption outside the forecast's band for half an hour).
+has gone and come again. Rules: *silent* (a meter that does not answer), *range* (a value no site of
+ours can show), *stuck* (all of a live meter's values frozen), *sign* (a producer that consumes),
+*spike* (an excursion of a few polls), *residual* (consumption outside the forecast's band for half
+an hour).
 """
 
 from collections import deque
@@ -19,6 +20,9 @@ from gateway.contract.records import AnomalyKind, AnomalyRecord
 from gateway.core.grid import GridRow
 from gateway.core.site import SiteState
 
+# A lost reply or two are a wire's daily life, and so is a minute of a restarting meter.
+SILENT_POLLS = 3
+SILENT_US = 60 * US_PER_S
 # A live meter shows noise in voltage at every poll: ten equal polls over five minutes are no chance.
 STUCK_POLLS = 10
 STUCK_US = 5 * 60 * US_PER_S
@@ -37,6 +41,24 @@ _NEVER = UtcUs(0)
 
 
 @dataclass(slots=True)
+class _Streak:
+    """For how many polls, and since when, something has gone on."""
+
+    polls: int = 0
+    since_us: UtcUs = _NEVER
+
+    def note(self, at_us: UtcUs, *, holds: bool) -> bool:
+        """Take one poll; whether it goes on."""
+        if not holds:
+            self.polls = 0
+        elif self.polls == 0:
+            self.polls, self.since_us = 1, at_us
+        else:
+            self.polls += 1
+        return holds
+
+
+@dataclass(slots=True)
 class _MeterState:
     """What the rules remember of one meter."""
 
@@ -44,10 +66,9 @@ class _MeterState:
     columns: slice
     power: int | None
     voltage: list[int]
-    frozen_polls: int = 0
-    frozen_since_us: UtcUs = _NEVER
-    wrong_sign_polls: int = 0
-    wrong_sign_since_us: UtcUs = _NEVER
+    silent: _Streak = field(default_factory=_Streak)
+    frozen: _Streak = field(default_factory=_Streak)
+    wrong_sign: _Streak = field(default_factory=_Streak)
     neighbourhood: deque[float] = field(default_factory=lambda: deque(maxlen=NEIGHBOURHOOD_POLLS))
     excursion: list[tuple[UtcUs, float]] = field(default_factory=list)
 
@@ -71,12 +92,39 @@ class AnomalyRules:
         """The onsets this row brings."""
         onsets: list[AnomalyRecord] = []
         for state in self._meters:
-            found = [*self._range(state, row), *self._stuck(state, row, site), *self._sign(state, row)]
-            onsets += self._latch(found)
+            onsets += self._latch(
+                [
+                    *self._silent(state, row),
+                    *self._range(state, row),
+                    *self._stuck(state, row, site),
+                    *self._sign(state, row),
+                ]
+            )
             onsets += self._spike(state, row, site)
         self._previous = row
         self._forget(row.tick_us)
         return onsets
+
+    def _silent(self, state: _MeterState, row: GridRow) -> list[AnomalyRecord]:
+        silent, name = state.silent, state.meter.name
+        is_silent = bool((row.quality[state.columns] == Quality.MISSING).all())
+        if not silent.note(row.tick_us, holds=is_silent):
+            self._clear("silent", name)
+            return []
+        if silent.polls < SILENT_POLLS or row.tick_us - silent.since_us < SILENT_US:
+            return []
+        return [
+            AnomalyRecord(
+                at_us=row.tick_us,
+                kind="silent",
+                series=name,
+                since_us=silent.since_us,
+                observed=None,
+                expected_low=None,
+                expected_high=None,
+                sentence=f"The meter {name} does not answer: check its supply, its line and its unit id.",
+            )
+        ]
 
     def _range(self, state: _MeterState, row: GridRow) -> list[AnomalyRecord]:
         suspect = row.quality[state.columns] == Quality.SUSPECT
@@ -100,21 +148,18 @@ class AnomalyRules:
         return found
 
     def _stuck(self, state: _MeterState, row: GridRow, site: SiteState) -> list[AnomalyRecord]:
-        if not self._is_frozen(state, row, site):
-            state.frozen_polls = 0
+        frozen = state.frozen
+        if not frozen.note(row.tick_us, holds=self._is_frozen(state, row, site)):
             self._clear("stuck", state.meter.name)
             return []
-        if state.frozen_polls == 0:
-            state.frozen_since_us = row.tick_us
-        state.frozen_polls += 1
-        if state.frozen_polls < STUCK_POLLS or row.tick_us - state.frozen_since_us < STUCK_US:
+        if frozen.polls < STUCK_POLLS or row.tick_us - frozen.since_us < STUCK_US:
             return []
         return [
             AnomalyRecord(
                 at_us=row.tick_us,
                 kind="stuck",
                 series=state.meter.name,
-                since_us=state.frozen_since_us,
+                since_us=frozen.since_us,
                 observed=None if state.power is None else float(row.values[state.power]),
                 expected_low=None,
                 expected_high=None,
@@ -135,22 +180,20 @@ class AnomalyRules:
             return []
         power_w = float(row.values[state.power])
         wrong_w = power_w if state.meter.role == "solar" else -power_w
-        if not wrong_w > max(SIGN_W_MIN, state.meter.rated_power_w * 0.01):
-            state.wrong_sign_polls = 0
-            self._clear("sign", str(self._series[state.power]))
+        wrong_sign, series = state.wrong_sign, str(self._series[state.power])
+        is_wrong = wrong_w > max(SIGN_W_MIN, state.meter.rated_power_w * 0.01)
+        if not wrong_sign.note(row.tick_us, holds=is_wrong):
+            self._clear("sign", series)
             return []
-        if state.wrong_sign_polls == 0:
-            state.wrong_sign_since_us = row.tick_us
-        state.wrong_sign_polls += 1
-        if state.wrong_sign_polls < SIGN_POLLS:
+        if wrong_sign.polls < SIGN_POLLS:
             return []
         does = "consumes" if state.meter.role == "solar" else "produces"
         return [
             AnomalyRecord(
                 at_us=row.tick_us,
                 kind="sign",
-                series=str(self._series[state.power]),
-                since_us=state.wrong_sign_since_us,
+                series=series,
+                since_us=wrong_sign.since_us,
                 observed=power_w,
                 expected_low=None if state.meter.role == "solar" else 0.0,
                 expected_high=0.0 if state.meter.role == "solar" else None,

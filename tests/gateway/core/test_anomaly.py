@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from firmware_bridge.config import MeterConfig
 from firmware_bridge.measurand import Measurand
-from firmware_bridge.reading import MeterId, Quality, Series, UtcUs
+from firmware_bridge.reading import US_PER_S, MeterId, Quality, Series, UtcUs
 from firmware_bridge.simulator.house import House
 from gateway.contract.records import TEXT_CHARACTERS_MAX, AnomalyRecord
 from gateway.core.anomaly import (
@@ -160,10 +160,19 @@ def test_a_stuck_meter_with_a_phase_that_is_not_connected_is_found():
     assert onsets(rows) == [("stuck", "grid", 20)]
 
 
-def test_a_silent_meter_is_not_stuck():
+def test_a_silent_meter_is_silent_and_not_stuck_and_told_again_when_it_falls_silent_again():
     rows = steady(60)
     rows[20:40, GRID] = np.nan
-    assert onsets(rows) == []
+    rows[50:60, GRID] = np.nan
+    assert onsets(rows) == [("silent", "grid", 20), ("silent", "grid", 50)]
+
+
+def test_a_minute_without_a_reply_is_no_alarm():
+    rows = steady(180)
+    rows[20:80, GRID] = np.nan
+    assert onsets(rows, poll_us=US_PER_S) == []
+    rows[20:81, GRID] = np.nan
+    assert onsets(rows, poll_us=US_PER_S) == [("silent", "grid", 20)]
 
 
 def test_a_meter_that_sleeps_through_an_outage_is_not_stuck():
