@@ -13,7 +13,7 @@ from gateway.config import UpdateConfig
 from gateway.contract.manifest import ManifestError
 from gateway.contract.records import TEXT_CHARACTERS_MAX, ModelReport
 from gateway.core.update import Action, Event, Outcome, State, event_of, step
-from gateway.shell.bundle_files import ActiveBundle, BundleFiles
+from gateway.shell.bundle_files import FACTORY, ActiveBundle, BundleFiles
 from gateway.shell.host_process import HostError
 from gateway.shell.inference import Inference
 from gateway.shell.store import Store
@@ -28,13 +28,15 @@ NO_BUNDLE = "none"
 class ModelService:
     """Owns the bundle files and the inference, and moves the update's state machine."""
 
-    def __init__(self, models: Path, model_deadline_s: float, store: Store, clock: Clock) -> None:
-        self._files = BundleFiles(models)
+    def __init__(
+        self, models: Path, model_deadline_s: float, store: Store, clock: Clock, factory: Path = FACTORY
+    ) -> None:
+        self._files = BundleFiles(models, factory)
         self._store, self._clock = store, clock
         self._state = State.IDLE
         self._struck_out = asyncio.Event()
         self._check_scope: asyncio.Timeout | None = None
-        self.inference = Inference(model_deadline_s, self._files.strike, self._struck_out.set)
+        self.inference = Inference(model_deadline_s, self._strike, self._struck_out.set)
         self.last_report: ModelReport | None = None
 
     async def start(self) -> None:
@@ -42,7 +44,7 @@ class ModelService:
         try:
             bundle = self._files.start()
             await self.inference.use(bundle)
-        except (BundleMissingError, ManifestError, HostError) as error:
+        except (BundleMissingError, ManifestError, HostError, OSError) as error:
             log.error("no model runs, the baseline speaks: error=%s", error)  # noqa: TRY400 - expected trouble
             return
         log.info("model runs: bundle=%s release=%d origin=%s", bundle.digest[:12], bundle.release, bundle.origin)
@@ -139,9 +141,21 @@ class ModelService:
         except OSError as error:
             await self._move(Event.TROUBLE, Outcome("local", reason=f"the disk: {error.strerror}"))
             return
+        except (BundleMissingError, ManifestError) as error:
+            # The baseline speaks until a check brings a bundle.
+            await self._move(Event.TROUBLE, Outcome("local", reason=f"nothing to go back to: {error}"))
+            return
         await self._use_or_silence(bundle)
         reason = "the bundle before it failed three times"
         await self._move(Event.ROLLED_BACK, Outcome("local", bundle.release, bundle.digest, reason))
+
+    def _strike(self) -> int:
+        """Count a failure of the host; one that the disk cannot keep is no reason to stop the tick."""
+        try:
+            return self._files.strike()
+        except OSError as error:
+            log.error("strike not counted: error=%s", error)  # noqa: TRY400 - expected trouble
+            return 0
 
     async def _use_or_silence(self, bundle: ActiveBundle) -> None:
         try:
