@@ -1,4 +1,3 @@
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,18 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud_trainer.__main__ import main
 from cloud_trainer.audit import Audit, Rows, audit, compare, overlapping
-from cloud_trainer.ingest.db import store_batch
 from cloud_trainer.simulator_log import LoggedSeries
-from firmware_bridge.errors import Exit
-from firmware_bridge.measurand import Measurand
-from tests.sim.cloud_records import GATEWAY, POLL_US, START_US, batch, block
+from tests.sim.audited_site import fill
+from tests.sim.cloud_records import GATEWAY, POLL_US
 
 POWER = ("grid", "active_power_w")
 POLL_S = POLL_US / 1e6
-PERIOD_TICKS = 5
-PERIODS = 4
 COLUMNS = (
     "gateway_id, meter, measurand, period_start, period_s, first_at, last_at,"
     " mean, minimum, maximum, count, quality, generation"
@@ -96,32 +90,14 @@ def test_ticks_in_two_rows_are_found() -> None:
     assert overlapping(stored).tolist() == [2, 3]
 
 
-def value(meter: str, tick: int) -> float:
-    return 100.0 * (meter == "grid") + tick * 1.5
-
-
 @pytest.fixture
 async def audited(dsn: str, tmp_path: Path) -> Callable[[], Audit]:
-    """A database and a log that agree, of two meters; the result of an audit when called."""
-    lines, records = [], []
-    ticks = range(PERIODS * PERIOD_TICKS)
-    for tick in ticks:
-        for meter in ("grid", "solar"):
-            at_us = START_US + tick * POLL_US + 11
-            lines.append({"at_us": at_us, "meter": meter, "values": {"active_power_w": value(meter, tick)}})
-    for period in range(PERIODS):
-        covered = ticks[period * PERIOD_TICKS : (period + 1) * PERIOD_TICKS]
-        samples = {
-            (meter, Measurand.ACTIVE_POWER_W): [value(meter, tick) for tick in covered] for meter in ("grid", "solar")
-        }
-        records.append(block(START_US + covered[0] * POLL_US, samples))
-    (tmp_path / "log").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    async with await psycopg.AsyncConnection.connect(dsn) as connection:
-        await store_batch(connection, batch(records))
+    """A database and a log that agree; the result of an audit when called."""
+    log = await fill(dsn, tmp_path)
 
     def run() -> Audit:
         with psycopg.connect(dsn) as connection:
-            return audit(connection, GATEWAY, tmp_path / "log", POLL_S)
+            return audit(connection, GATEWAY, log, POLL_S)
 
     return run
 
@@ -176,30 +152,3 @@ class TestOnTheDatabase:
         (tmp_path / "log").write_text("")
         with psycopg.connect(dsn) as connection:
             assert not audit(connection, GATEWAY, tmp_path / "log", POLL_S).passed
-
-    def test_the_command_prints_a_table_and_says_it_with_its_exit_code(
-        self, audited: Callable[[], Audit], dsn: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        assert audited().passed
-        arguments = ["audit", "--dsn", dsn, "--log", str(tmp_path / "log"), "--poll-s", "60"]
-        assert main(arguments) == Exit.OK
-        assert "every value is what was given out" in capsys.readouterr().out
-        plant(dsn, "UPDATE reading SET mean = mean + 1 WHERE sequence = 2 AND meter = 'solar'")
-        assert main([*arguments, "--json"]) == Exit.FAILED
-        told = json.loads(capsys.readouterr().out)
-        assert (told["passed"], told["mismatches"]) == (False, 1)
-        assert told["examples"][0]["column"] == "mean"
-
-    def test_an_unknown_gateway_ends_in_one_sentence(
-        self, audited: Callable[[], Audit], dsn: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        assert audited().passed
-        arguments = ["audit", "--dsn", dsn, "--log", str(tmp_path / "log"), "--poll-s", "60", "--gateway", "gw-9"]
-        assert main(arguments) == Exit.BAD_SETTING
-        assert "known are gw-1" in capsys.readouterr().err
-
-    def test_a_database_without_our_tables_ends_in_one_sentence(
-        self, postgres: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        assert main(["audit", "--dsn", postgres, "--log", str(tmp_path), "--poll-s", "60"]) == Exit.UNREACHABLE
-        assert "holds no tables of ours" in capsys.readouterr().err

@@ -1,16 +1,11 @@
-import asyncio
-import signal
-import sys
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from cloud_trainer.__main__ import main
-from cloud_trainer.announce import announce
 from cloud_trainer.database import connect, only_gateway, read_dsn
 from cloud_trainer.ingest.db import store_batch
-from firmware_bridge.errors import Exit, SettingError
+from firmware_bridge.errors import SettingError
 from tests.sim.cloud_records import START_US, batch, power
 
 
@@ -27,19 +22,6 @@ def test_what_is_no_dsn_is_told_without_repeating_it(given: str) -> None:
     assert "secret" not in str(told.value)
 
 
-def test_a_file_that_tells_is_whole_and_private(tmp_path: Path) -> None:
-    announce("--port-file", tmp_path / "port", "1")
-    announce("--port-file", tmp_path / "port", "22\n")
-    assert (tmp_path / "port").read_text() == "22\n"
-    assert [path.name for path in tmp_path.iterdir()] == ["port"]
-    assert (tmp_path / "port").stat().st_mode & 0o777 == 0o600
-
-
-def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match="--port-file = "):
-        announce("--port-file", tmp_path / "none" / "port", "1")
-
-
 @pytest.mark.slow
 @pytest.mark.pg
 async def test_the_only_gateway_need_not_be_named(dsn: str) -> None:
@@ -54,26 +36,3 @@ async def test_the_only_gateway_need_not_be_named(dsn: str) -> None:
         assert only_gateway(connection, "gw-2") == "gw-2"
         with pytest.raises(SettingError, match="gw-1, gw-2"):
             only_gateway(connection, None)
-
-
-@pytest.mark.slow
-@pytest.mark.pg
-async def test_an_embedded_database_can_be_looked_into_and_migrated(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "cloud_trainer", "database", "serve", "--embedded", tmp_path / "pg"),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        assert process.stdout is not None
-        dsn = (await process.stdout.readline()).decode().strip()
-        assert main(["database", "migrate", "--dsn", dsn]) == Exit.OK
-        assert "version 1" in capsys.readouterr().out
-        process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(5):
-            assert await process.wait() == Exit.OK
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()

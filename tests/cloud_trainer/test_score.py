@@ -1,12 +1,8 @@
-import json
-
 import psycopg
 import pytest
 
-from cloud_trainer.__main__ import main
 from cloud_trainer.ingest.db import store_batch
 from cloud_trainer.score import Score, score
-from firmware_bridge.errors import Exit
 from firmware_bridge.reading import US_PER_S, UtcUs
 from gateway.contract.records import ForecastRecord, Record, Rung
 from tests.sim.cloud_records import GATEWAY, START_US, STEP_US, batch, power
@@ -117,18 +113,3 @@ async def test_a_site_without_solar_is_its_grid_meter(dsn: str) -> None:
 async def test_a_solar_meter_that_is_missing_leaves_nothing_to_compare(dsn: str) -> None:
     await fill(dsn, [measured(1, [300.0] * 5, None), forecast("model", [0, 3]), forecast("seasonal_naive", [0, 4])])
     assert scored(dsn, from_day=1) == []
-
-
-async def test_the_command_prints_both_errors(dsn: str, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["score", "--dsn", dsn, "--solar", "solar", "--from-day", "2"]
-    await fill(dsn, ACTUAL)
-    assert main(arguments) == Exit.FAILED
-    assert "no model forecast" in capsys.readouterr().out
-    async with await psycopg.AsyncConnection.connect(dsn) as connection:
-        forecasts: list[Record] = [forecast("model", [0, 310, 480]), forecast("seasonal_naive", [0, 400, 440])]
-        await store_batch(connection, batch(forecasts, first=5, recorded_us=[ISSUED_US] * 2))
-    assert main(arguments) == Exit.OK
-    assert "seasonal_naive" in capsys.readouterr().out
-    assert main([*arguments, "--json"]) == Exit.OK
-    (told,) = json.loads(capsys.readouterr().out)
-    assert (told["pairs"], told["model_mae_w"], told["baseline_mae_w"]) == (2, 15.0, 80.0)

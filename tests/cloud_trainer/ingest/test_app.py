@@ -1,12 +1,8 @@
 import asyncio
 import io
 import json
-import signal
-import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import aiohttp
 import psycopg
@@ -14,9 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cloud_trainer.__main__ import main
 from cloud_trainer.ingest.app import CONNECTIONS_MAX, check_loopback, listening
-from firmware_bridge.errors import Exit, SettingError
+from firmware_bridge.errors import SettingError
 from gateway.contract.records import BATCH_BYTES_MAX, Acknowledgement, decode_acknowledgement, encode_batch
 from tests.sim.cloud_records import GENERATION, batch, one_of_each
 
@@ -163,52 +158,3 @@ def test_loopback_is_allowed(host: str) -> None:
 def test_other_interfaces_are_refused_until_gateways_can_prove_who_they_are(host: str) -> None:
     with pytest.raises(SettingError, match="--host"):
         check_loopback(host)
-
-
-@pytest.mark.slow
-@pytest.mark.pg
-class TestCommand:
-    async def test_runs_embedded_until_sigterm_and_keeps_what_it_got(self, tmp_path: Path) -> None:
-        for stored in (6, 0):
-            async with self.running(tmp_path) as process:
-                port = (tmp_path / "port").read_text().strip()
-                async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
-                    _, answer = await Ingest(session, int(port)).post(BODY)
-                assert decode_acknowledgement(answer).stored == stored
-                assert await count((tmp_path / "dsn").read_text()) == 6
-                assert (tmp_path / "dsn").stat().st_mode & 0o777 == 0o600
-                process.send_signal(signal.SIGTERM)
-                async with asyncio.timeout(5):
-                    assert await process.wait() == Exit.OK
-
-    @asynccontextmanager
-    async def running(self, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cloud_trainer", "ingest", "--embedded", folder / "x y", "--port", "0"),
-            *("--port-file", folder / "port", "--dsn-file", folder / "dsn"),
-            stderr=asyncio.subprocess.PIPE,
-        )
-        try:
-            assert process.stderr is not None
-            assert b"listens on" in await process.stderr.readline()
-            yield process
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-
-    @pytest.mark.parametrize("arguments", [[], ["--dsn", "dbname=x", "--embedded", "y"], ["--dsn", "nonsense"]])
-    def test_a_wrong_choice_of_database_ends_in_one_sentence(
-        self, arguments: list[str], capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        assert main(["ingest", *arguments]) == Exit.BAD_SETTING
-        assert capsys.readouterr().err.startswith("smartwatts-trainer: --dsn = ")
-
-    def test_a_database_that_is_away_ends_in_one_sentence(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        (tmp_path / "dsn").write_text(f"host={tmp_path} user=x password=secret\n")
-        assert main(["ingest", "--dsn", f"@{tmp_path / 'dsn'}", "--port", "0"]) == Exit.UNREACHABLE
-        told = capsys.readouterr().err
-        assert "the database cannot be used" in told
-        assert "secret" not in told
