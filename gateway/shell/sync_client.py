@@ -101,7 +101,7 @@ class SyncClient:
                     raise SyncError(f"the cloud answered {response.status}")
             acknowledgement = decode_acknowledgement(answer)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise SyncError(f"no answer: {error or type(error).__name__}") from error
+            raise SyncError(f"no answer: {str(error) or type(error).__name__}") from error
         except RecordError as error:
             raise SyncError(str(error)) from error
         if (acknowledgement.generation, acknowledgement.acknowledged) != (batch.generation, last):
