@@ -73,7 +73,7 @@ def assert_within_half_a_quantum(sent: Aggregate, got: Aggregate) -> None:
             assert abs(unpacked - true) <= HALF_QUANTUM * quantum + 4 * math.ulp(true)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(some_aggregates())
 def test_what_is_unpacked_is_within_half_a_quantum_of_the_truth(aggregates: list[Aggregate]):
     unpacked = through_bytes(aggregates)

@@ -219,14 +219,14 @@ VALUES = st.sampled_from(
 LINES = PIECES | st.builds("{} = {}".format, KEYS, VALUES) | st.text(max_size=20)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(st.lists(LINES, max_size=25).map("\n".join))
 @example("x=" + "{a=" * 3_000)
 def test_any_text_is_a_configuration_or_a_setting_error(text: str):
     loads_or_refuses(text)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(st.integers(0, len(GOOD.splitlines())), LINES)
 def test_any_line_added_to_a_good_file_is_taken_or_a_setting_error(place: int, line: str):
     lines = (GOOD + SYNC + UPDATE).splitlines()

@@ -117,7 +117,7 @@ def assert_alike(got: Iterable[Aggregate], wanted: Iterable[Aggregate]) -> None:
         assert one.mean == pytest.approx(other.mean, abs=1e-6)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(histories())
 def test_periods_equal_an_oracle_and_no_poll_is_counted_twice_or_lost(
     history: tuple[int, int, list[Poll | None]],

@@ -33,7 +33,7 @@ def periods() -> st.SearchStrategy[list[Period]]:
     )
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=50)
 @given(periods())
 def test_the_window_equals_an_oracle(fed: list[Period]):
     live = window()
