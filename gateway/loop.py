@@ -32,9 +32,9 @@ from gateway.shell.store import Store
 
 # What a sweep may take of its period: the rest is for thinking and writing.
 SWEEP_FRACTION = 0.8
-# Real seconds a sweep may still take once a stop is wanted. Meters that answer need less; waiting for
-# those that do not would take what is left of the five seconds of an orderly stop.
-LAST_SWEEP_S = 0.5
+# Real seconds that meters, and then the model, may still take once a stop is wanted. Those that answer need
+# less; waiting for those that do not would take what is left of the five seconds of an orderly stop.
+LAST_ANSWER_S = 0.5
 # One forecast each step: the first of a day is the one that looked at the whole of it.
 FORECASTS_KEPT = DAY_STEPS + 1
 # Onsets kept for the page: it shows twenty that are over, beside a meter whose every value is wrong.
@@ -117,7 +117,7 @@ class Loop:
 
     async def _tick(self, tick_us: UtcUs) -> None:
         sweep = self._bridge.sweep(tick_us, self._sweep_deadline_s)
-        if (readings := await self._unless_stopped(sweep, grace_s=LAST_SWEEP_S)) is None:
+        if (readings := await self._unless_stopped(sweep, grace_s=LAST_ANSWER_S)) is None:
             return
         row = align(tick_us, readings)
         site = self._site.state(row.values)
@@ -172,7 +172,8 @@ class Loop:
         if is_forecastable(known):
             scaled = scale_window(history, known)
             tensor = forecast_tensor(scaled, np.asarray(start_us, dtype=np.int64), self._zone)
-            if (answer := await self._inference.forecast(tensor[np.newaxis])) is not None:
+            question = self._inference.forecast(tensor[np.newaxis])
+            if (answer := await self._unless_stopped(question, grace_s=LAST_ANSWER_S)) is not None:
                 output, bundle = answer
                 forecasts.insert(
                     0,
