@@ -86,14 +86,14 @@ def onsets(values: F64, *, poll_us: int = MINUTE_US) -> list[Onset]:
     ]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_a_clean_day_brings_no_alarm(seed: int):
     day = home(seed)
     assert onsets(day) == []
 
 
 def test_the_clean_days_hold_outages_and_quiet_nights():
-    days = [home(seed) for seed in range(6)]
+    days = [home(seed) for seed in range(4)]
     assert any((day[:, GRID_V] == 0).any() for day in days)
     assert any((day[:, SOLAR_W] == 0).sum() > DAY_POLLS / 4 for day in days)
     repeats = sum((before == after).sum() for day in days for before, after in pairwise(day[:, GRID_V]))
@@ -101,9 +101,9 @@ def test_the_clean_days_hold_outages_and_quiet_nights():
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_an_hour_polled_each_second_brings_no_alarm(seed: int):
+def test_a_quarter_of_an_hour_polled_each_second_brings_no_alarm(seed: int):
     evening_us = START_US + 18 * 3600 * S
-    assert Rules().run(home(seed, polls=3600, poll_us=S, start_us=evening_us), poll_us=S, start_us=evening_us) == []
+    assert Rules().run(home(seed, polls=900, poll_us=S, start_us=evening_us), poll_us=S, start_us=evening_us) == []
 
 
 def freeze(day: F64) -> None:
