@@ -1,0 +1,216 @@
+"""What the page is told, at every moment of a day and a half with a frozen meter in it."""
+
+import asyncio
+import json
+import re
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gateway.shell.status_page
+from firmware_bridge.bridge import Bridge
+from gateway import config as settings
+from gateway.contract.inputs import DAY_STEPS, STEP_US
+from gateway.contract.records import AnomalyRecord, ModelReport
+from gateway.loop import Loop
+from gateway.shell.model_service import ModelService
+from gateway.shell.store import Queue, Store
+from gateway.shell.sync_client import SyncState
+from gateway.status import ENDED_ANOMALIES_MAX, status_tree
+from tests.sim.home import POLL_S, SCENARIO, START_US, gateway_text, living_home
+
+pytestmark = pytest.mark.slow
+
+Status = dict[str, Any]
+HOUR_US = 3_600_000_000
+FROZEN_FROM_US, FROZEN_UNTIL_US = START_US + 8 * HOUR_US, START_US + 12 * HOUR_US
+FAULT = f"""
+[[fault]]
+kind = "stuck"
+meter = "main"
+at = {8 * 3600}
+for_s = {4 * 3600}
+"""
+
+
+class Watched:
+    """A loop and all that its status is made of."""
+
+    def __init__(self, folder: Path, parts: AsyncExitStack) -> None:
+        self.folder, self._parts = folder, parts
+        self.statuses: list[Status] = []
+
+    async def open(self) -> None:
+        home = await self._parts.enter_async_context(living_home(self.folder, scenario=SCENARIO + FAULT))
+        self.config = settings.load(gateway_text(self.folder, home.port))
+        self.clock = home.clock
+        self.bridge = Bridge(self.config.buses, self.config.meters, self.clock)
+        self._parts.push_async_callback(self.bridge.close)
+        self.store = await Store.open(self.folder / "data", self.clock.utc_us())
+        self._parts.push_async_callback(self.store.close)
+        self.models = ModelService(self.folder / "models", 10.0, self.store, self.clock)
+        self._parts.push_async_callback(self.models.close)
+        self.loop = Loop(
+            self.config,
+            clock=self.clock,
+            bridge=self.bridge,
+            store=self.store,
+            inference=self.models.inference,
+            alive=self._alive,
+        )
+
+    def status(self, queue: Queue | None = None, sync: SyncState | None = None) -> Status:
+        return status_tree(
+            self.config, self.clock, self.loop, self.bridge, self.models, queue or self.store.queue, sync
+        )
+
+    def _alive(self) -> None:
+        self.statuses.append(self.status())
+        if self.statuses[-1]["now_us"] >= START_US + 36 * HOUR_US:
+            self.loop.stop()
+
+
+@pytest.fixture
+async def watched(tmp_path):
+    """Before the first tick."""
+    async with AsyncExitStack() as parts:
+        made = Watched(tmp_path, parts)
+        await made.open()
+        yield made
+
+
+async def live(folder: Path) -> list[Status]:
+    async with AsyncExitStack() as parts:
+        watched = Watched(folder, parts)
+        await watched.open()
+        before = watched.status()
+        await watched.models.start()
+        await watched.loop.run()
+        return [before, *watched.statuses]
+
+
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> list[Status]:
+    """The status before the first tick and after each."""
+    return asyncio.run(live(tmp_path_factory.mktemp("home")))
+
+
+def at(lived: list[Status], at_us: int) -> Status:
+    """The status of the tick at `at_us`."""
+    return next(status for status in lived if (status["power"]["at_us"] or 0) >= at_us)
+
+
+def shape(tree: Any) -> Any:
+    """Keys without values."""
+    return {key: shape(value) for key, value in tree.items()} if isinstance(tree, dict) else None
+
+
+def test_it_is_json_at_every_moment_also_before_the_first_tick(lived):
+    for status in lived:
+        assert json.loads(json.dumps(status, allow_nan=False)) == status
+
+
+def test_its_keys_are_the_same_at_every_moment(lived):
+    whole = shape(lived[-1])
+    for status in lived:
+        found = shape(status)
+        for part in ("forecast", "forecast_before", "actual"):
+            assert found[part] in (None, whole[part])
+            found[part] = whole[part]
+        assert found == whole
+
+
+def test_the_page_asks_for_nothing_that_is_not_there(lived):
+    status = lived[-1]
+    scripts = Path(gateway.shell.status_page.__file__).with_name("page").glob("*.js")
+    text = "\n".join(script.read_text() for script in scripts)
+    parts = {"status": status, **{name: status[name] for name in ("queue", "model", "tick")}}
+    anomaly, meter = at(lived, FROZEN_UNTIL_US)["anomalies"][0], status["bus"][0]
+    for name, part in parts.items():
+        wanted = set(re.findall(rf"\b{name}\??\.(\w+)", text)) - {"json"}
+        assert wanted, name
+        assert wanted <= part.keys()
+    wanted = set(re.findall(r"\bone\.(\w+)", text))
+    assert wanted <= anomaly.keys() | meter.keys()
+
+
+def test_before_the_first_tick_it_says_so_and_claims_nothing(lived):
+    status = lived[0]
+    assert (status["verdict"], status["sentence"]) == (None, "Starting.")
+    assert set(status["power"].values()) == {None}
+    assert [status[name] for name in ("forecast", "forecast_before", "actual")] == [None] * 3
+    assert status["anomalies"] == []
+    assert status["tick"] == {"count": 0, "late_ms_max": 0.0}
+    assert [(meter["meter"], meter["reads"]) for meter in status["bus"]] == [("main", 0), ("roof", 0)]
+    assert status["queue"]["records"] == 0
+    assert set(status["model"].values()) == {None}
+
+
+def test_it_follows_the_ticks(lived):
+    for count, status in enumerate(lived[1:], 1):
+        assert status["tick"]["count"] == count
+        assert status["now_us"] - POLL_S * 1_000_000 < status["power"]["at_us"] <= status["now_us"]
+        power = status["power"]
+        assert power["consumption_w"] == pytest.approx(power["grid_w"] - power["solar_w"])
+        assert [meter["silent_since_us"] for meter in status["bus"]] == [None, None]
+
+
+def test_what_was_measured_ends_where_the_forecast_begins(lived):
+    status = lived[-1]
+    actual, forecast, before = status["actual"], status["forecast"], status["forecast_before"]
+    assert len(actual["values_w"]) == DAY_STEPS
+    assert actual["start_us"] + DAY_STEPS * actual["step_us"] == forecast["start_us"]
+    assert before["start_us"] == actual["start_us"], "what was expected of the measured day when it began"
+    assert actual["step_us"] == forecast["step_us"] == STEP_US
+    assert (forecast["rung"], forecast["bundle"]) == ("model", status["model"]["bundle"])
+
+
+def test_of_a_young_gateway_its_first_word_stands_beside_what_was_measured(lived):
+    status = at(lived, START_US + 6 * HOUR_US)
+    first = next(one["forecast"] for one in lived if one["forecast"] is not None)
+    assert status["forecast_before"] == first
+    assert status["actual"]["start_us"] < first["start_us"]
+    assert status["actual"]["values_w"][0] is None, "yesterday nobody measured"
+
+
+def test_an_anomaly_is_active_while_it_lasts_and_remembered_after_it(lived):
+    during, after = at(lived, FROZEN_UNTIL_US - HOUR_US), at(lived, FROZEN_UNTIL_US + 2 * HOUR_US)
+
+    def frozen(status: Status) -> list[bool]:
+        return [one["active"] for one in status["anomalies"] if (one["kind"], one["series"]) == ("stuck", "main")]
+
+    assert frozen(at(lived, FROZEN_FROM_US - HOUR_US)) == []
+    assert frozen(during) == [True]
+    assert during["verdict"] == "attention"
+    assert frozen(after) == [False]
+
+
+async def test_what_is_wrong_stands_above_what_was_the_newest_first_and_not_for_ever(watched):
+    watched.loop.now.onsets.extend(
+        AnomalyRecord(START_US + i, "spike", "main.active_power_w", START_US + i, 9e4, 0.0, 1.0, f"Spike {i}.")
+        for i in range(ENDED_ANOMALIES_MAX + 5)
+    )
+    shown = watched.status()["anomalies"]
+    newest = ENDED_ANOMALIES_MAX + 4
+    assert [one["sentence"] for one in shown] == [f"Spike {newest - i}." for i in range(ENDED_ANOMALIES_MAX)]
+    assert {one["active"] for one in shown} == {False}
+
+
+async def test_the_way_home_and_the_last_report_are_told(watched):
+    watched.models.last_report = ModelReport(
+        START_US, "refused", 3, "ab" * 32, "manifest.json is not what was signed"
+    )
+    sync = SyncState(last_success_us=START_US, last_error="the cloud answered 503")
+    status = watched.status(Queue(12, 7, START_US), sync)
+    assert status["queue"] == {
+        "has_cloud": True,
+        "records": 12,
+        "oldest_us": START_US,
+        "acknowledged": 7,
+        "last_error": "the cloud answered 503",
+        "last_success_us": START_US,
+    }
+    assert status["model"]["last_report"] == "refused: manifest.json was altered"
+    assert not watched.status()["queue"]["has_cloud"]
