@@ -199,9 +199,7 @@ async def test_what_is_wrong_stands_above_what_was_the_newest_first_and_not_for_
 
 
 async def test_the_way_home_and_the_last_report_are_told(watched):
-    watched.models.last_report = ModelReport(
-        START_US, "refused", 3, "ab" * 32, "manifest.json is not what was signed"
-    )
+    watched.models.last_report = ModelReport(START_US, "refused", 3, "ab" * 32, "manifest.json was altered")
     sync = SyncState(last_success_us=START_US, last_error="the cloud answered 503")
     status = watched.status(Queue(12, 7, START_US), sync)
     assert status["queue"] == {
