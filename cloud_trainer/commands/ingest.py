@@ -28,8 +28,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C."""
     from cloud_trainer.ingest.app import check_loopback
 
-    if (arguments.dsn is None) == (arguments.embedded is None):
-        raise SettingError("--dsn", str(arguments.dsn), "or --embedded is needed, and only one", "give one of them")
+    if arguments.dsn is None and arguments.embedded is None:
+        raise SettingError("--dsn", "(not given)", "is needed, or --embedded", "give one of them")
+    if arguments.dsn is not None and arguments.embedded is not None:
+        # not repeated: it may hold a password
+        raise SettingError("--dsn", "(not shown)", "cannot be given with --embedded", "give one of them")
     check_loopback(arguments.host)
     asyncio.run(_serve(arguments))
     return Exit.OK
