@@ -155,17 +155,25 @@ def _judge(site: DemoSite, status: Status, digests: dict[int, str]) -> Outcome:
 
 def _empty(folder: Path) -> None:
     """Make the folder, or empty it when an earlier run made it; somebody else's folder stays untouched."""
-    if folder.exists() and any(folder.iterdir()) and not (folder / MARKER).exists():
-        raise SettingError(
-            "--folder", str(folder), "holds something else than a demonstration", "name an empty or new folder"
-        )
     try:
-        if folder.exists():
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True)
-        (folder / MARKER).touch()
+        str(folder).encode()
+    except UnicodeEncodeError as error:
+        raise SettingError("--folder", repr(str(folder)), "is no UTF-8 name", "name another") from error
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        entries = [entry for entry in folder.iterdir() if entry.name != MARKER]
+        if entries and not (folder / MARKER).exists():
+            raise SettingError(
+                "--folder", str(folder), "holds something else than a demonstration", "name an empty or new folder"
+            )
+        (folder / MARKER).touch()  # first: a folder that was emptied by half is still ours
+        for entry in entries:
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
     except OSError as error:
-        raise SettingError("--folder", str(folder), f"cannot be made ({error.strerror})", "name another") from error
+        raise SettingError("--folder", str(folder), f"cannot be used ({error.strerror})", "name another") from error
 
 
 @asynccontextmanager

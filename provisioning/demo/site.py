@@ -124,8 +124,8 @@ def _spike_s(run_s: float) -> int:
 
 
 def _quoted(path: Path) -> str:
-    """A TOML string: JSON's escapes are TOML's."""
-    return json.dumps(str(path), ensure_ascii=False)
+    """A TOML string: JSON's escapes are TOML's, which wants one character more escaped."""
+    return json.dumps(str(path), ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 _HOUSE_SCENARIO = """\
