@@ -18,6 +18,7 @@ START_S_MAX = 60.0
 STOP_S_MAX = 8.0
 COMMAND_S_MAX = 300.0
 _TAIL_LINES = 12
+_SAID_CHARACTERS = 400
 
 
 class ProgramError(Exception):
@@ -124,18 +125,25 @@ def _end_with_parent() -> None:
 
 def run_command(module: str, *arguments: str | Path, may_fail: bool = False) -> dict[str, Any]:
     """Run `python -m module arguments --json` to its end and give what it printed, parsed."""
-    done = subprocess.run(
-        [sys.executable, "-m", module, *map(str, arguments), "--json"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=COMMAND_S_MAX,
-        check=False,
-        env=os.environ | {"NO_COLOR": "1"},
-    )
+    command = [sys.executable, "-m", module, *map(str, arguments), "--json"]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=COMMAND_S_MAX,
+            check=False,
+            env=os.environ | {"NO_COLOR": "1"},
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ProgramError(f"{module} {arguments[0]} did not end within {COMMAND_S_MAX:.0f} s") from error
+    said = done.stderr.decode(errors="replace").strip()[-_SAID_CHARACTERS:]
     if done.returncode and not may_fail:
-        said = done.stderr.decode(errors="replace").strip()
-        raise ProgramError(f"{module} {arguments[0]} ended with code {done.returncode}: {said[-400:]}")
-    printed: dict[str, Any] = json.loads(done.stdout)
+        raise ProgramError(f"{module} {arguments[0]} ended with code {done.returncode}: {said}")
+    try:
+        printed: dict[str, Any] = json.loads(done.stdout)
+    except ValueError as error:
+        raise ProgramError(f"{module} {arguments[0]} printed no result: {said}") from error
     return printed
 
 
