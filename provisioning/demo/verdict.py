@@ -10,7 +10,6 @@ RECORDS_MIN = 1_000
 OTHER_ALARMS_MAX = 2
 # A fault counts as found when its alarm says it began within this of the truth.
 FOUND_WITHIN_US = 30 * 60 * 1_000_000
-REPLAY_DAYS = 14
 
 Facts = dict[str, Any]
 
@@ -100,7 +99,8 @@ def _refusal(report: Facts) -> Check:
 def _decisions(report: Facts, digests: dict[int, str]) -> Check:
     counts = {use["bundle"]: use["decisions"] for use in report["decisions"]}
     shown = ", ".join(f"{counts.get(digest, 0)} on release {release}" for release, digest in sorted(digests.items()))
-    return Check("decisions", all(counts.get(digests.get(release)) for release in (1, 2)), shown)
+    are_used = all(release in digests and counts.get(digests[release]) for release in (1, 2))
+    return Check("decisions", are_used, shown)
 
 
 def failed(found: Sequence[Check]) -> list[str]:
