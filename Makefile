@@ -11,6 +11,8 @@ PY := .venv/bin/python
 INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r
 OURSELVES := -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 
+DEVICE := tests/firmware_bridge tests/contract tests/gateway
+
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
@@ -59,8 +61,9 @@ check: .venv/.ready  ## lint, types, contracts, pure tests: under a minute
 	$(PY) -m pytest -q -m "not slow and not pg and not tf and not data and not nightly"
 
 test: check .venv-gateway/.ready .venv-trainer/.ready  ## everything but the long tier
-	@$(PY) -m pytest -q -m "(slow or pg or data) and not tf and not nightly"
-	.venv-gateway/bin/python -m pytest -q tests/firmware_bridge tests/contract tests/gateway -m "not nightly and not pg and not tf and not data"
+	# What runs on the device is tested where there is nothing but what runs on the device.
+	@.venv-gateway/bin/python -m pytest -q $(DEVICE) -m "not pg and not tf and not nightly"
+	$(PY) -m pytest -q -m "(slow or pg or data) and not tf and not nightly" $(DEVICE:%=--ignore=%)
 	.venv-trainer/bin/python -m pytest -q -m "tf and not nightly"
 
 nightly: test  ## the long tier
