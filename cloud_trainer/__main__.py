@@ -16,7 +16,7 @@ def main(argv: list[str] | None = None) -> int:
         code: int = arguments.run(arguments)
     except SettingError as error:
         print(f"smartwatts-trainer: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
-        return Exit.BAD_SETTING
+        return error.exit_code
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     return code

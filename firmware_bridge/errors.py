@@ -5,6 +5,20 @@ A *setting* is the installer's to correct, a *bus* error is the wiring's or the 
 """
 
 from enum import IntEnum
+from typing import ClassVar
+
+
+class Exit(IntEnum):
+    """Exit codes of every command; README.md lists them."""
+
+    OK = 0
+    FAILED = 1
+    BAD_SETTING = 2
+    NOT_FOUND = 3
+    NOT_VERIFIED = 5
+    UNREACHABLE = 6
+    CONFLICT = 8
+    INTERRUPTED = 130
 
 
 class BridgeError(Exception):
@@ -14,9 +28,24 @@ class BridgeError(Exception):
 class SettingError(BridgeError):
     """A setting somebody wrote is wrong: names the field, the value and the next step."""
 
+    # what a command that this error ends exits with
+    exit_code: ClassVar[Exit] = Exit.BAD_SETTING
+
     def __init__(self, field: str, value: str, problem: str, next_step: str) -> None:
         self.field, self.value, self.problem, self.next_step = field, value, problem, next_step
         super().__init__(f"{field} = {value}: {problem}; {next_step}.")
+
+
+class NotFoundError(SettingError):
+    """A setting could be right, but what it names is not among what there is."""
+
+    exit_code = Exit.NOT_FOUND
+
+
+class ConflictError(SettingError):
+    """A setting could be right, but what it names is there already, or somebody else uses it."""
+
+    exit_code = Exit.CONFLICT
 
 
 class BusError(BridgeError):
@@ -37,17 +66,3 @@ class ExceptionReplyError(BusError):
 
 class BadReplyError(BusError):
     """The reply does not fit the request: wrong unit, length or function."""
-
-
-class Exit(IntEnum):
-    """Exit codes of every command; README.md lists them."""
-
-    OK = 0
-    FAILED = 1
-    BAD_SETTING = 2
-    NOT_FOUND = 3
-    NOT_VERIFIED = 5
-    UNREACHABLE = 6
-    PARTIAL = 7
-    CONFLICT = 8
-    INTERRUPTED = 130

@@ -55,11 +55,11 @@ def _run(arguments: argparse.Namespace) -> int:
     return code
 
 
-def _complain(error: BaseException) -> int:
+def _complain(error: SettingError | BaseExceptionGroup[SettingError]) -> int:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     sys.stderr.write(f"smartwatts-gateway: {error}\n")
-    return Exit.BAD_SETTING
+    return error.exit_code
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
         code = cli.main(argv, prog_name="smartwatts-provision", standalone_mode=False)
     except SettingError as error:
         click.echo(f"smartwatts-provision: {error}", err=True)
-        return Exit.BAD_SETTING
+        return error.exit_code
     except click.ClickException as error:
         error.show()
         return Exit.BAD_SETTING

@@ -35,7 +35,7 @@ def validate(file: Path, *, as_json: bool) -> int:
         if not as_json:
             raise
         click.echo(_json({"ok": False, "field": error.field, "value": error.value}, error))
-        return Exit.BAD_SETTING
+        return error.exit_code
     sentences = explain(config)
     if as_json:
         click.echo(_json({"ok": True, "sentences": sentences, "config": config}))

@@ -23,8 +23,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         _run(arguments)
     except* SettingError as group:
-        print(f"simulator: {_first(group)}", file=sys.stderr)  # noqa: T201 - this is the command line
-        code = Exit.BAD_SETTING
+        error = _first(group)
+        print(f"simulator: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
+        code = error.exit_code
     except* KeyboardInterrupt:
         code = Exit.INTERRUPTED
     return code

@@ -4,10 +4,12 @@ from firmware_bridge.errors import (
     BadReplyError,
     BridgeError,
     BusError,
+    ConflictError,
     ExceptionReplyError,
     Exit,
     LineError,
     NoReplyError,
+    NotFoundError,
     SettingError,
 )
 
@@ -26,6 +28,16 @@ def test_bus_errors_are_for_the_reader_and_settings_for_the_installer(kind: type
     assert issubclass(kind, BridgeError)
 
 
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [(SettingError, Exit.BAD_SETTING), (NotFoundError, Exit.NOT_FOUND), (ConflictError, Exit.CONFLICT)],
+)
+def test_a_wrong_setting_knows_the_exit_code_it_ends_in(kind: type[SettingError], code: Exit):
+    error = kind("store.folder", "/data", "is in use", "stop the other one")
+    assert error.exit_code == code
+    assert isinstance(error, SettingError)
+
+
 def test_exit_codes_are_promised_to_scripts():
     assert {code.name: int(code) for code in Exit} == {
         "OK": 0,
@@ -34,7 +46,6 @@ def test_exit_codes_are_promised_to_scripts():
         "NOT_FOUND": 3,
         "NOT_VERIFIED": 5,
         "UNREACHABLE": 6,
-        "PARTIAL": 7,
         "CONFLICT": 8,
         "INTERRUPTED": 130,
     }
