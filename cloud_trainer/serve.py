@@ -13,6 +13,7 @@ from aiohttp import web
 
 from cloud_trainer.announce import announce
 from firmware_bridge.errors import SettingError
+from firmware_bridge.port import port_error
 from gateway.contract.repository import METADATA_FOLDER, TARGETS_FOLDER
 
 _HOST = "127.0.0.1"
@@ -25,7 +26,7 @@ async def serving(repository: Path, port: int) -> AsyncIterator[int]:
     """Serve `repository` within the block; yields the port, chosen by the system when `port` is 0.
 
     Raises:
-        SettingError: it cannot be written, or the port is taken.
+        SettingError: it cannot be written, or the port is taken (ConflictError).
     """
     application = web.Application()
     for folder in (METADATA_FOLDER, TARGETS_FOLDER):
@@ -41,10 +42,8 @@ async def serving(repository: Path, port: int) -> AsyncIterator[int]:
     try:
         try:
             await web.TCPSite(runner, _HOST, port).start()
-        except OSError as error:
-            raise SettingError(
-                "port", str(port), f"cannot be used ({error.strerror})", "give another, or 0"
-            ) from error
+        except (OSError, OverflowError) as error:
+            raise port_error(_HOST, port, error) from error
         yield int(runner.addresses[0][1])
     finally:
         await runner.cleanup()

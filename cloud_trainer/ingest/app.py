@@ -7,7 +7,6 @@ and sends them again; so every refusal is cheap, says why, and leaves nothing ha
 import asyncio
 import ipaddress
 import json
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -18,6 +17,7 @@ from psycopg_pool import AsyncConnectionPool, TooManyRequests
 
 from cloud_trainer.ingest.db import Connection, store_batch
 from firmware_bridge.errors import SettingError
+from firmware_bridge.port import port_error
 from gateway.contract.records import BATCH_BYTES_MAX, RecordError, decode_batch, encode_acknowledgement
 
 CONTENT_TYPE = "application/msgpack"
@@ -57,7 +57,7 @@ async def listening(dsn: str, host: str, port: int) -> AsyncIterator[int]:
     """Serve until the block ends; yields the port, chosen by the system when `port` is 0.
 
     Raises:
-        SettingError: the address is not ours to give, or taken.
+        SettingError: the address is not ours to give, or taken (ConflictError).
     """
     check_loopback(host)
     pool = AsyncConnectionPool[Connection](
@@ -182,8 +182,7 @@ async def _listen(runner: web.AppRunner, host: str, port: int) -> asyncio.Server
     try:
         return await asyncio.get_running_loop().create_server(_capped(runner.server), host, port)
     except (OSError, OverflowError) as error:
-        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
-        raise SettingError("--port", str(port), f"cannot be listened on ({reason})", "give another, or 0") from error
+        raise port_error(host, port, error) from error
 
 
 def _capped(server: web.Server) -> Callable[[], asyncio.Protocol]:

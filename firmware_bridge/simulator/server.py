@@ -2,10 +2,9 @@
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable
 
-from firmware_bridge.errors import SettingError
+from firmware_bridge.port import port_error
 from firmware_bridge.simulator.frames import NotModbusError, Request, take_request
 
 # More clients than a gateway, a probe and a curious installer; real meters take two to four.
@@ -30,16 +29,13 @@ class ModbusServer:
         """Listen, and say on which port: that given, or one the system chose for 0.
 
         Raises:
-            SettingError: the port is taken or may not be used.
+            SettingError: the port is taken (ConflictError) or may not be used.
         """
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(lambda: _Connection(self), host, port)
         except (OSError, OverflowError) as error:
-            problem = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
-            raise SettingError(
-                "--port", str(port), f"cannot be used on {host} ({problem})", "give another, or 0 for a free one"
-            ) from error
+            raise port_error(host, port, error) from error
         chosen: int = self._server.sockets[0].getsockname()[1]
         return chosen
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 from aiohttp import hdrs, web
 
-from firmware_bridge.errors import SettingError
+from firmware_bridge.errors import ConflictError, SettingError
 
 Status = Callable[[], dict[str, Any]]
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -60,7 +60,7 @@ async def serve(
     """Serve the page until cancelled; `on_listening` hears the port once connections are accepted.
 
     Raises:
-        SettingError: the address cannot be used; names `page.port` or `page.host`.
+        SettingError: the address cannot be used; names `page.port` or `page.host`. A ConflictError when it is taken.
     """
     runner = web.AppRunner(
         make_app(status, host), access_log=None, keepalive_timeout=IDLE_S, shutdown_timeout=SHUTDOWN_S
@@ -165,4 +165,5 @@ async def _listen(runner: web.AppRunner, host: str, port: int) -> asyncio.Server
     except OSError as error:
         default = ("page.host", f"cannot be used ({error.strerror})", 'use "127.0.0.1" or an address of this machine')
         field, problem, next_step = _PORT_PROBLEMS.get(error.errno or 0, default)
-        raise SettingError(field, str(port) if field == "page.port" else host, problem, next_step) from error
+        kind = ConflictError if error.errno == errno.EADDRINUSE else SettingError
+        raise kind(field, str(port) if field == "page.port" else host, problem, next_step) from error

@@ -2,7 +2,7 @@ import aiohttp
 import pytest
 
 from cloud_trainer.serve import serving
-from firmware_bridge.errors import SettingError
+from firmware_bridge.errors import ConflictError, SettingError
 
 pytestmark = pytest.mark.slow
 
@@ -47,9 +47,15 @@ async def test_file_published_later_is_served(repository):
 
 async def test_taken_port_is_named(repository):
     async with serving(repository, 0) as port:
-        with pytest.raises(SettingError, match=f"port = {port}"):
+        with pytest.raises(ConflictError, match=rf"--port = {port}: .* \(Address already in use\)"):
             async with serving(repository, port):
                 pass
+
+
+async def test_port_that_cannot_be_is_named(repository):
+    with pytest.raises(SettingError, match="--port = 65536"):
+        async with serving(repository, 65536):
+            pass
 
 
 async def test_folder_that_cannot_be_made_is_named(tmp_path):

@@ -13,17 +13,17 @@ from gateway import SOFTWARE
 from gateway.__main__ import main
 from tests.sim.home import gateway_text
 
-Complaint = Callable[[str], str]
+Complaint = Callable[..., str]
 
 
 @pytest.fixture
 def complaint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Complaint:
     """What `run` says to a configuration that cannot work."""
 
-    def run(text: str) -> str:
+    def run(text: str, code: Exit = Exit.BAD_SETTING) -> str:
         file = tmp_path / "site.toml"
         file.write_text(text)
-        assert main(["run", "--config", str(file)]) == Exit.BAD_SETTING
+        assert main(["run", "--config", str(file)]) == code
         return one_sentence(capsys.readouterr().err)
 
     return run
@@ -82,7 +82,7 @@ def test_a_port_of_the_page_that_is_taken_is_named(complaint, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         text = gateway_text(tmp_path, bus_port=502).replace("port = 0", f"port = {port}")
-        assert f"page.port = {port}: is taken by another program" in complaint(text)
+        assert f"page.port = {port}: is taken by another program" in complaint(text, Exit.CONFLICT)
 
 
 def test_the_version_is_told(capsys):

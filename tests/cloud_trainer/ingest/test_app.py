@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cloud_trainer.ingest.app import CONNECTIONS_MAX, check_loopback, listening
-from firmware_bridge.errors import SettingError
+from firmware_bridge.errors import ConflictError, SettingError
 from gateway.contract.records import BATCH_BYTES_MAX, Acknowledgement, decode_acknowledgement, encode_batch
 from tests.sim.cloud_records import GENERATION, batch, one_of_each
 
@@ -144,7 +144,7 @@ class TestOverSockets:
             assert (await ingest.post(body))[0] in (200, 400)
 
     async def test_a_port_that_is_taken_ends_in_one_sentence(self, ingest: Ingest, dsn: str) -> None:
-        with pytest.raises(SettingError, match="Address already in use"):
+        with pytest.raises(ConflictError, match="Address already in use"):
             async with listening(dsn, "127.0.0.1", ingest.port):
                 pass
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from firmware_bridge.errors import SettingError
+from firmware_bridge.errors import ConflictError, SettingError
 from firmware_bridge.simulator.frames import FRAME_BYTES_MAX
 from firmware_bridge.simulator.log import ValueLog
 from firmware_bridge.simulator.register_map import load_register_map
@@ -143,7 +143,7 @@ async def test_a_client_that_asks_much_and_reads_late_gets_every_reply(served):
 
 
 async def test_a_taken_port_is_named_with_the_next_step(served):
-    with pytest.raises(SettingError, match=rf"--port = {served[0]}: .* 0 for a free one"):
+    with pytest.raises(ConflictError, match=rf"--port = {served[0]}: .* 0 for a free one"):
         await ModbusServer(lambda request: None).listen(HOST, served[0])
 
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge.errors import SettingError
+from firmware_bridge.errors import ConflictError, SettingError
 from gateway.shell import status_page
 from gateway.shell.status_page import CONNECTIONS_MAX, is_own_host, serve
 from tests.sim.chromium import CHROMIUM, Page, open_tab
@@ -231,10 +231,10 @@ def test_any_host_header_is_judged_without_an_error(header: str):
     assert is_own_host([header], "127.0.0.1", OWN) in (True, False)
 
 
-async def test_a_taken_port_is_a_wrong_setting():
+async def test_a_taken_port_is_a_conflict():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(SettingError, match=rf"page\.port = {port}: is taken by another program; choose another"):
+        with pytest.raises(ConflictError, match=rf"page\.port = {port}: is taken by another program; choose another"):
             await serve(sample_status, "127.0.0.1", port)
 
 
