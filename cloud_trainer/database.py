@@ -5,7 +5,7 @@ from typing import Any
 
 import psycopg
 
-from firmware_bridge.errors import SettingError
+from firmware_bridge.errors import NotFoundError, SettingError
 
 # How long a server may take to accept a connection, seconds: it answers or it is away.
 CONNECT_S_MAX = 5
@@ -48,16 +48,20 @@ def only_gateway(connection: Connection, given: str | None) -> str:
     """The gateway to look at: `given`, or the only one there is.
 
     Raises:
-        SettingError: unknown, or several and none given, or none at all.
+        NotFoundError: it has sent nothing, or nobody has.
+        SettingError: there are several, and none is given.
     """
     known = [str(name) for (name,) in connection.execute("SELECT DISTINCT gateway_id FROM record ORDER BY 1")]
     if given is None and len(known) == 1:
         return known[0]
     if given is not None and given in known:
         return given
-    shown = ", ".join(known[:5]) or "none: nothing was ingested yet"
+    if not known:
+        next_step = "let a gateway upload to `smartwatts-trainer ingest` first"
+        raise NotFoundError("--gateway", given or "(not given)", "nothing was ingested yet", next_step)
+    shown = ", ".join(known[:5])
     if given is None:
         raise SettingError(
             "--gateway", "(not given)", "is needed unless the database holds one", f"known are {shown}"
         )
-    raise SettingError("--gateway", given, "has sent nothing to this database", f"known are {shown}")
+    raise NotFoundError("--gateway", given, "has sent nothing to this database", f"known are {shown}")

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from tuf.api.metadata import TargetFile
 
 from cloud_trainer.repository import FileWrite, check_channel, open_repository
-from firmware_bridge.errors import SettingError
+from firmware_bridge.errors import ConflictError, NotFoundError, SettingError
 from firmware_bridge.reading import UtcUs
 from gateway.contract.manifest import (
     MANIFEST_BYTES_MAX,
@@ -43,15 +43,17 @@ def plan(repository: Path, keys: Path, bundle: Path, channel: str, release: int,
     """What publishing `bundle` as `release` of `channel` would write; nothing is written.
 
     Raises:
-        SettingError: the bundle does not fit together, the release is not above the published one,
-            a key is missing or readable by others, or the repository is damaged.
+        ConflictError: the release is not above the published one.
+        NotFoundError: there is no bundle in the folder.
+        SettingError: the bundle does not fit together, a key is missing or readable by others, or the
+            repository is damaged.
     """
     check_channel(channel)
     manifest, files = _read_bundle(bundle)
     opened = open_repository(repository, keys, now_us)
     published = opened.released(channel)
     if release <= published:
-        raise SettingError(
+        raise ConflictError(
             "release", str(release), f"is not above {published}, published on {channel}", f"use {published + 1}"
         )
     manifest_bytes = encode_manifest(replace(manifest, release=release))
@@ -93,9 +95,8 @@ def _read_bundle(bundle: Path) -> tuple[BundleManifest, dict[str, bytes]]:
             decode_golden(files[golden.file])
     except OSError as error:
         name = Path(str(error.filename)).name
-        raise SettingError(
-            "bundle", str(bundle), f"{name} cannot be read ({error.strerror})", "give a bundle"
-        ) from error
+        kind = NotFoundError if name == MANIFEST_NAME else SettingError
+        raise kind("bundle", str(bundle), f"{name} cannot be read ({error.strerror})", "give a bundle") from error
     except ManifestError as error:
         raise SettingError(
             "bundle", str(bundle), str(error), "make it again with `smartwatts-trainer train`"

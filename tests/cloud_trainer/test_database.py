@@ -5,7 +5,7 @@ import pytest
 
 from cloud_trainer.database import connect, only_gateway, read_dsn
 from cloud_trainer.ingest.db import store_batch
-from firmware_bridge.errors import SettingError
+from firmware_bridge.errors import Exit, NotFoundError, SettingError
 from tests.sim.cloud_records import START_US, batch, power
 
 
@@ -25,7 +25,7 @@ def test_what_is_no_dsn_is_told_without_repeating_it(given: str) -> None:
 @pytest.mark.slow
 @pytest.mark.pg
 async def test_the_only_gateway_need_not_be_named(dsn: str) -> None:
-    with connect(dsn) as connection, pytest.raises(SettingError, match="nothing was ingested yet"):
+    with connect(dsn) as connection, pytest.raises(NotFoundError, match="nothing was ingested yet"):
         only_gateway(connection, None)
     async with await psycopg.AsyncConnection.connect(dsn) as writer:
         await store_batch(writer, batch([power(START_US, [1.0])], gateway="gw-1"))
@@ -34,5 +34,8 @@ async def test_the_only_gateway_need_not_be_named(dsn: str) -> None:
         await store_batch(writer, batch([power(START_US, [1.0])], gateway="gw-2"))
     with connect(dsn) as connection:
         assert only_gateway(connection, "gw-2") == "gw-2"
-        with pytest.raises(SettingError, match="gw-1, gw-2"):
+        with pytest.raises(SettingError, match="gw-1, gw-2") as told:
             only_gateway(connection, None)
+        assert told.value.exit_code == Exit.BAD_SETTING
+        with pytest.raises(NotFoundError, match="gw-3"):
+            only_gateway(connection, "gw-3")

@@ -5,7 +5,7 @@ import pytest
 
 from cloud_trainer.publish import FileWrite, Publication, plan, write
 from firmware_bridge.clock import SystemClock
-from firmware_bridge.errors import SettingError
+from firmware_bridge.errors import ConflictError, SettingError
 from gateway.contract.manifest import bundle_digest, decode_manifest
 from gateway.shell.update_fetch import Check, fetch
 from tests.sim import repository_server as sim
@@ -64,7 +64,7 @@ def test_targets_come_first_and_the_timestamp_last(publisher, bundle):
 
 @pytest.mark.parametrize("release", [1, 0, -1])
 def test_release_that_does_not_rise_is_refused(publisher, bundle, release):
-    with pytest.raises(SettingError, match="is not above 1, published on stable; use 2"):
+    with pytest.raises(ConflictError, match="is not above 1, published on stable; use 2"):
         planned(publisher, bundle, release)
 
 

@@ -30,5 +30,13 @@ def test_release_is_told_by_digest_and_trusted_root(arguments, capsys):
 def test_release_that_does_not_rise_ends_in_one_sentence(arguments, capsys):
     main([*arguments, "--release", "3"])
     capsys.readouterr()
-    assert main([*arguments, "--release", "3"]) == Exit.BAD_SETTING
+    assert main([*arguments, "--release", "3"]) == Exit.CONFLICT
     assert capsys.readouterr().err == "smartwatts-trainer: release = 3: is not above 3, published on stable; use 4.\n"
+
+
+def test_folder_without_a_bundle_is_another_exit_code_than_a_damaged_one(arguments, tmp_path, capsys):
+    (tmp_path / "bundle" / "manifest.json").rename(tmp_path / "bundle" / "manifest")
+    assert main([*arguments, "--release", "1"]) == Exit.NOT_FOUND
+    assert "bundle: manifest.json cannot be read" in capsys.readouterr().err
+    (tmp_path / "bundle" / "manifest.json").write_text("{")
+    assert main([*arguments, "--release", "1"]) == Exit.BAD_SETTING

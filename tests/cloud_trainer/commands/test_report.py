@@ -32,7 +32,7 @@ def test_an_empty_database_and_an_unknown_gateway_are_told_in_one_sentence(
     dsn: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for more in ([], ["--gateway", "nobody"]):
-        assert main(["report", "--dsn", dsn, *more]) == Exit.BAD_SETTING
+        assert main(["report", "--dsn", dsn, *more]) == Exit.NOT_FOUND
         said = capsys.readouterr()
         assert said.out == ""
         assert said.err.startswith("smartwatts-trainer: --gateway = ")
