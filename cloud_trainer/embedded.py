@@ -24,7 +24,7 @@ from types import TracebackType
 from cloud_trainer.embedded_account import Account, server_account, server_programs
 from cloud_trainer.embedded_runtime import lock, runtime_directory
 from firmware_bridge.clock import SystemClock
-from firmware_bridge.errors import SettingError
+from firmware_bridge.errors import ConflictError, SettingError
 
 # Recovery after a power cut replays at most max_wal_size below: seconds, even from a card.
 START_S_MAX = 60.0
@@ -82,7 +82,8 @@ class EmbeddedPostgres:
         """Start the server and return its DSN (which holds no secret).
 
         Raises:
-            SettingError: the folder is in use or cannot be used, or the server did not start.
+            ConflictError: the folder is in use.
+            SettingError: it cannot be used, or the server did not start.
         """
         try:
             with contextlib.ExitStack() as stack:
@@ -200,7 +201,7 @@ def _only_one(folder: Path) -> Iterator[None]:
         held = lock(folder / "lock", os.O_CREAT)
     except BlockingIOError as error:
         next_step = "stop that one, or give another folder"
-        raise SettingError("embedded", str(folder), "is in use by another process", next_step) from error
+        raise ConflictError("embedded", str(folder), "is in use by another process", next_step) from error
     try:
         yield
     finally:

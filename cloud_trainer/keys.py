@@ -13,7 +13,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from securesystemslib.signer import CryptoSigner
 
-from firmware_bridge.errors import SettingError
+from firmware_bridge.errors import ConflictError, SettingError
 
 ROOT_KEYS = ("root-1", "root-2", "root-3")
 ROOT_THRESHOLD = 2
@@ -31,7 +31,8 @@ def create_keys(folder: Path, channels: Iterable[str] = ("stable",)) -> dict[str
     """Make all keys in `folder`; the identifier of each by its name.
 
     Raises:
-        SettingError: there are keys already, or others may look into the folder.
+        ConflictError: there are keys already.
+        SettingError: others may look into the folder, or it cannot be used.
     """
     names = [*ROOT_KEYS, TARGETS_KEY, SNAPSHOT_KEY, TIMESTAMP_KEY, *map(channel_key, channels)]
     try:
@@ -39,7 +40,7 @@ def create_keys(folder: Path, channels: Iterable[str] = ("stable",)) -> dict[str
         _refuse_others("folder", folder, folder.stat().st_mode)
         for name in names:
             if (path := _path(folder, name)).exists():
-                raise SettingError("folder", str(folder), f"holds {path.name} already", "give an empty folder")
+                raise ConflictError("folder", str(folder), f"holds {path.name} already", "give an empty folder")
         return {name: _create_key(_path(folder, name)) for name in names}
     except OSError as error:
         raise SettingError("folder", str(folder), f"cannot be used ({error.strerror})", "give another one") from error

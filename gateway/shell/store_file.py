@@ -12,7 +12,7 @@ from pathlib import Path
 import aiosqlite
 import msgspec
 
-from firmware_bridge.errors import SettingError
+from firmware_bridge.errors import ConflictError, SettingError
 from firmware_bridge.reading import UtcUs
 from gateway.contract.records import Generation
 
@@ -45,7 +45,12 @@ class Position:
 
 
 def lock_folder(folder: Path) -> int:
-    """Hold the folder for this process; a second gateway on it would break the one-writer law."""
+    """Hold the folder for this process; a second gateway on it would break the one-writer law.
+
+    Raises:
+        ConflictError: another gateway holds it.
+        SettingError: it cannot be used.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = os.open(folder / "store.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -56,7 +61,7 @@ def lock_folder(folder: Path) -> int:
     except OSError as error:
         os.close(lock)
         next_step = "stop the other one or give this one its own folder"
-        raise SettingError("store.folder", str(folder), "is in use by another gateway", next_step) from error
+        raise ConflictError("store.folder", str(folder), "is in use by another gateway", next_step) from error
     return lock
 
 

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from cloud_trainer.embedded import EmbeddedPostgres
-from firmware_bridge.errors import SettingError
+from firmware_bridge.errors import ConflictError, SettingError
 
 pytestmark = [pytest.mark.slow, pytest.mark.pg]
 
@@ -82,7 +82,7 @@ def test_keeps_the_data_from_one_start_to_the_next(folder: Path) -> None:
 
 def test_two_at_a_time_on_one_folder_are_refused(folder: Path) -> None:
     with EmbeddedPostgres(folder) as dsn:
-        with pytest.raises(SettingError, match="in use by another process"):
+        with pytest.raises(ConflictError, match="in use by another process"):
             EmbeddedPostgres(folder).start()
         psycopg.connect(dsn).close()
 

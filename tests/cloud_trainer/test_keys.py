@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from cloud_trainer.keys import ROOT_KEYS, create_keys, has_key, load_signer
-from firmware_bridge.errors import SettingError
+from firmware_bridge.errors import ConflictError, SettingError
 
 
 def test_every_key_is_for_its_owners_eyes_alone(tmp_path):
@@ -36,7 +36,7 @@ def test_existing_keys_are_never_overwritten(tmp_path):
     folder = tmp_path / "keys"
     create_keys(folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    with pytest.raises(SettingError, match=r"holds root-1.pem already; give an empty folder"):
+    with pytest.raises(ConflictError, match=r"holds root-1.pem already; give an empty folder"):
         create_keys(folder)
     (folder / "root-1.pem").unlink()
     with pytest.raises(SettingError, match=r"root-2.pem already"):

@@ -238,7 +238,7 @@ async def test_a_second_gateway_on_the_same_folder_is_told_so_and_the_first_runs
     async with a_gateway(tmp_path, config) as gateway:
         await gateway.status_with(started)
         async with a_gateway(second, config) as late:
-            assert await late.ended() == Exit.BAD_SETTING
+            assert await late.ended() == Exit.CONFLICT
         assert "is in use by another gateway" in late.log
         assert "Traceback" not in late.log
         await gateway.status_with(started)

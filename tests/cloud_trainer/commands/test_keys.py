@@ -16,7 +16,7 @@ def test_second_time_ends_in_one_sentence(tmp_path, capsys):
     arguments = ["keys", "create", "--folder", str(tmp_path / "keys")]
     main(arguments)
     capsys.readouterr()
-    assert main(arguments) == Exit.BAD_SETTING
+    assert main(arguments) == Exit.CONFLICT
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.count("\n") == 1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware_bridge.errors import SettingError
+from firmware_bridge.errors import ConflictError, SettingError
 from firmware_bridge.reading import UtcUs
 from gateway.contract.records import Record, StatusRecord
 from gateway.shell.store import FILE_NAME, Store
@@ -40,7 +40,7 @@ async def test_commits_reach_the_card_before_they_are_told(tmp_path: Path):
 
 async def test_a_second_gateway_on_the_same_folder_is_refused(tmp_path: Path):
     async with opened(tmp_path) as store:
-        with pytest.raises(SettingError, match="in use by another gateway"):
+        with pytest.raises(ConflictError, match="in use by another gateway"):
             await Store.open(tmp_path, NOW_US)
         assert await store.append(statuses(1), NOW_US) == 1
     async with opened(tmp_path) as store:
