@@ -5,6 +5,7 @@ In production any static web server does this; the signatures do not need to tru
 
 import asyncio
 import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -57,5 +58,6 @@ async def serve(repository: Path, port: int, port_file: Path | None) -> None:
         loop.add_signal_handler(number, stopped.set)
     async with serving(repository, port) as listening_on:
         if port_file is not None:
-            announce("port-file", port_file, f"{listening_on}\n")
+            announce("--port-file", port_file, f"{listening_on}\n")
+        sys.stderr.write(f"smartwatts-trainer: serve listens on http://{_HOST}:{listening_on}\n")
         await stopped.wait()
