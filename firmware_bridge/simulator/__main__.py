@@ -10,7 +10,7 @@ from pathlib import Path
 from firmware_bridge.errors import Exit, SettingError
 from firmware_bridge.simulator.log import ValueLog
 from firmware_bridge.simulator.panel import Panel
-from firmware_bridge.simulator.scenario import load_scenario
+from firmware_bridge.simulator.scenario import EXAMPLE, Scenario, load_scenario
 from firmware_bridge.simulator.server import ModbusServer
 from firmware_bridge.simulator.stage import set_stage
 
@@ -18,6 +18,9 @@ from firmware_bridge.simulator.stage import set_stage
 def main(argv: list[str] | None = None) -> int:
     """Answer until SIGTERM or SIGINT; a user's mistake ends in one sentence."""
     arguments = _parser().parse_args(argv)
+    if arguments.example:
+        sys.stdout.write(EXAMPLE.read_text(encoding="utf-8"))
+        return Exit.OK
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.INFO)
     code = Exit.OK
     try:
@@ -32,16 +35,17 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    stage = set_stage(load_scenario(arguments.scenario), arguments.scenario.parent)
+    scenario = load_scenario(arguments.scenario)
+    stage = set_stage(scenario, arguments.scenario.parent)
     clock = stage.clock(arguments.clock)
     log = ValueLog(arguments.log)
     try:
-        asyncio.run(_serve(stage.panel(clock, log), log, arguments))
+        asyncio.run(_serve(stage.panel(clock, log), log, scenario, arguments))
     finally:
         log.close()
 
 
-async def _serve(panel: Panel, log: ValueLog, arguments: argparse.Namespace) -> None:
+async def _serve(panel: Panel, log: ValueLog, scenario: Scenario, arguments: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -51,12 +55,19 @@ async def _serve(panel: Panel, log: ValueLog, arguments: argparse.Namespace) -> 
     try:
         if arguments.port_file is not None:
             _write_port(arguments.port_file, port)
+        sys.stderr.write(_greeting(scenario, arguments.host, port))
         async with asyncio.TaskGroup() as tasks:
             flushing = tasks.create_task(log.flush_for_ever())
             await stop.wait()
             flushing.cancel()
     finally:
         server.close()
+
+
+def _greeting(scenario: Scenario, host: str, port: int) -> str:
+    """Who answers where; the address as a gateway's configuration wants it."""
+    meters = [f"meter {meter.name}, unit {meter.unit}, {meter.profile}" for meter in scenario.meters]
+    return "".join(f"simulator: {line}\n" for line in (f"listens on tcp://{host}:{port}", *meters))
 
 
 def _first(group: BaseExceptionGroup[SettingError]) -> SettingError:
@@ -78,7 +89,9 @@ def _write_port(path: Path, port: int) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m firmware_bridge.simulator", description=__doc__)
-    parser.add_argument("--scenario", type=Path, required=True, metavar="FILE", help="what to simulate, TOML")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--scenario", type=Path, metavar="FILE", help="what to simulate, TOML")
+    what.add_argument("--example", action="store_true", help="print a commented scenario to start from, and end")
     parser.add_argument("--clock", type=Path, metavar="ORIGIN", help="simulated time; made when it does not exist")
     parser.add_argument("--log", type=Path, metavar="FILE", help="append every value given out, JSON lines")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")

@@ -21,6 +21,8 @@ from firmware_bridge.simulator.faults import Fault, Silent, Spike, Stuck
 from firmware_bridge.simulator.source import Quantity
 from firmware_bridge.simulator.wall_clock import zone_named
 
+# A scenario to start from, with every setting explained.
+EXAMPLE = Path(__file__).with_name("example.toml")
 # Far beyond any demonstration's speed; a sane bound for a typing mistake.
 _RATE_MAX = 1e6
 

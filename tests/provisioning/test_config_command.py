@@ -4,6 +4,8 @@ import msgspec
 import pytest
 
 from firmware_bridge.errors import Exit
+from firmware_bridge.simulator.scenario import EXAMPLE as SIMULATOR_EXAMPLE
+from firmware_bridge.simulator.scenario import load_scenario
 from gateway import config as gateway_config
 from gateway.config import load
 from provisioning.__main__ import main
@@ -25,6 +27,11 @@ def test_the_example_validates_and_is_explained(file, capsys):
 def test_the_example_is_printed_as_it_stands(capsys):
     assert main(["config", "example"]) == Exit.OK
     assert capsys.readouterr().out == EXAMPLE.read_text()
+
+
+def test_the_simulators_example_has_the_meters_of_the_example():
+    simulated = {(one.name, one.unit, one.profile) for one in load_scenario(SIMULATOR_EXAMPLE).meters}
+    assert {(one.name, one.unit, one.profile) for one in load(EXAMPLE.read_text()).meters} <= simulated
 
 
 def test_the_example_still_validates_with_every_section_switched_on():

@@ -14,6 +14,7 @@ import pytest
 from firmware_bridge.clock import ScaledClock
 from firmware_bridge.errors import Exit
 from firmware_bridge.simulator.__main__ import main
+from firmware_bridge.simulator.scenario import EXAMPLE
 
 DEADLINE_S = 20
 
@@ -53,7 +54,12 @@ def test_it_serves_by_simulated_time_and_stops_when_told(tmp_path, scenario, num
             assert simulator.wait(DEADLINE_S) == Exit.OK
     finally:
         simulator.kill()
-        simulator.communicate()
+        _, said = simulator.communicate()
+    assert said.splitlines() == [
+        f"simulator: listens on tcp://127.0.0.1:{port}",
+        "simulator: meter grid, unit 1, eastron_sdm630",
+        "simulator: meter solar, unit 2, carlo_gavazzi_em340",
+    ]
     (line,) = [msgspec.json.decode(line) for line in (tmp_path / "log.jsonl").read_bytes().splitlines()]
     assert line["values"] == {"active_power_w": power_w}
     assert 0 < line["at_us"] - 1_767_571_200_000_000 < 1000 * DEADLINE_S * 1_000_000
@@ -104,3 +110,16 @@ def test_a_taken_port_is_a_conflict_told_in_one_sentence(scenario, capsys):
     assert code == Exit.CONFLICT
     assert "Address already in use" in said
     assert said.count("\n") == 1
+
+
+def test_the_example_is_printed_as_it_stands(capsys):
+    assert main(["--example"]) == Exit.OK
+    assert capsys.readouterr().out == EXAMPLE.read_text()
+
+
+@pytest.mark.parametrize("arguments", [[], ["--example", "--scenario", "site.toml"]])
+def test_a_scenario_or_the_example_is_asked_for(capsys, arguments):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == Exit.BAD_SETTING
+    assert "--example" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """Scenarios: strict, and refused with field, value and next step."""
 
+import re
 from contextlib import suppress
 
 import pytest
@@ -8,8 +9,10 @@ from hypothesis import strategies as st
 
 from firmware_bridge.errors import SettingError
 from firmware_bridge.reading import UtcUs
+from firmware_bridge.simulator import scenario as settings_of
 from firmware_bridge.simulator.faults import Silent, Spike, Stuck
-from firmware_bridge.simulator.scenario import faults_of, instant_us, load_scenario, parse_scenario
+from firmware_bridge.simulator.scenario import EXAMPLE, faults_of, instant_us, load_scenario, parse_scenario
+from firmware_bridge.simulator.stage import set_stage
 
 METER = '[[meter]]\nname = "grid"\nunit = 1\nprofile = "eastron_sdm630"\nquantity = "grid"\n'
 FAULT = '[[fault]]\nkind = "stuck"\nmeter = "grid"\nat = 60\nfor_s = 30\n'
@@ -89,6 +92,27 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
             path.write_bytes(content)
         with pytest.raises(SettingError, match="--scenario"):
             load_scenario(path)
+
+
+def test_the_example_can_be_set_up(tmp_path):
+    stage = set_stage(load_scenario(EXAMPLE), tmp_path)
+    assert [meter.name for meter in stage.meters] == ["main", "roof"]
+
+
+def test_the_example_can_be_read_with_every_setting_switched_on():
+    switched_on = re.sub(r"^# (\[+\w+\]+|\w+ = .*)$", r"\1", EXAMPLE.read_text(), flags=re.MULTILINE)
+    scenario = parse_scenario(switched_on)
+    assert scenario.replay
+    assert len(faults_of(scenario, START_US)) == 3
+
+
+def test_the_example_shows_every_setting_and_the_defaults():
+    sections = [section for name, section in vars(settings_of).items() if name.endswith("Settings")]
+    wanted = {name for section in sections for name in section.__struct_fields__}
+    assert {"seed", "unit", "file", "for_s"} <= wanted
+    shown = set(re.findall(r"^(?:# (?:or: )?)?(\w+) = ", EXAMPLE.read_text(), re.MULTILINE))
+    assert wanted - shown == set()
+    assert load_scenario(EXAMPLE).site == settings_of.SiteSettings()
 
 
 @settings(max_examples=60)
