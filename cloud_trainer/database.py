@@ -23,8 +23,9 @@ def read_dsn(given: str) -> str:
         try:
             given = Path(given[1:]).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
             raise SettingError(
-                "--dsn", given, f"cannot be read ({error})", "give a file that holds one DSN"
+                "--dsn", given, f"cannot be read ({reason})", "give a file that holds one DSN"
             ) from error
     try:
         values = psycopg.conninfo.conninfo_to_dict(given)

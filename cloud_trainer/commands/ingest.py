@@ -29,10 +29,13 @@ def run(arguments: argparse.Namespace) -> int:
     from cloud_trainer.ingest.app import check_loopback
 
     if arguments.dsn is None and arguments.embedded is None:
-        raise SettingError("--dsn", "(not given)", "is needed, or --embedded", "give one of them")
+        next_step = "give --dsn for a server of yours, or --embedded for one that ingest runs itself"
+        raise SettingError("--dsn or --embedded", "(not given)", "ingest needs to know its database", next_step)
     if arguments.dsn is not None and arguments.embedded is not None:
-        # not repeated: it may hold a password
-        raise SettingError("--dsn", "(not shown)", "cannot be given with --embedded", "give one of them")
+        # the DSN is not repeated: it may hold a password
+        raise SettingError(
+            "--dsn and --embedded", "(both given)", "there can be only one database", "leave out one of them"
+        )
     check_loopback(arguments.host)
     asyncio.run(_serve(arguments))
     return Exit.OK

@@ -22,6 +22,17 @@ def test_what_is_no_dsn_is_told_without_repeating_it(given: str) -> None:
     assert "secret" not in str(told.value)
 
 
+def test_a_file_with_a_dsn_that_cannot_be_read_is_told_in_words(tmp_path: Path) -> None:
+    (tmp_path / "dsn").write_bytes(b"\xff")
+    for name, problem in (
+        ("gone", "No such file or directory"),
+        ("", "Is a directory"),
+        ("dsn", "it is not UTF-8 text"),
+    ):
+        with pytest.raises(SettingError, match=rf"cannot be read \({problem}\)"):
+            read_dsn(f"@{tmp_path / name}")
+
+
 @pytest.mark.slow
 @pytest.mark.pg
 async def test_the_only_gateway_need_not_be_named(dsn: str) -> None:

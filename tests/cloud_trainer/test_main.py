@@ -61,12 +61,15 @@ def test_a_wrong_command_line_is_a_users_mistake(argv: list[str], capsys: pytest
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["report", "--dsn", "@/nowhere/dsn"], "--dsn = @/nowhere/dsn: cannot be read"),
+        (
+            ["report", "--dsn", "@/nowhere/dsn"],
+            "--dsn = @/nowhere/dsn: cannot be read (No such file or directory);",
+        ),
         (["report", "--dsn", "this is no DSN"], "--dsn = (not shown): is not a DSN"),
-        (["ingest"], "--dsn = (not given): is needed, or --embedded; give one of them"),
+        (["ingest"], "--dsn or --embedded = (not given): ingest needs to know its database; give --dsn for"),
         (
             ["ingest", "--dsn", "password=x", "--embedded", "pg"],
-            "--dsn = (not shown): cannot be given with --embedded",
+            "--dsn and --embedded = (both given): there can be only one database; leave out one of them.",
         ),
         (["ingest", "--dsn", "dbname=x", "--host", "0.0.0.0"], "--host = 0.0.0.0"),
         (["audit", "--dsn", "dbname=x", "--log", "log", "--poll-s", "0"], "--poll-s = 0.0: is not a poll period"),

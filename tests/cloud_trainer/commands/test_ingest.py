@@ -59,7 +59,7 @@ def test_a_wrong_choice_of_database_ends_in_one_sentence(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["ingest", *arguments]) == Exit.BAD_SETTING
-    assert capsys.readouterr().err.startswith("smartwatts-trainer: --dsn = ")
+    assert capsys.readouterr().err.startswith("smartwatts-trainer: --dsn ")
 
 
 def test_a_database_that_is_away_ends_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
