@@ -45,6 +45,10 @@ class GatewayReport(msgspec.Struct, frozen=True):
     records: dict[str, int]
     rows: int
     generations: int
+    # of all sweeps, and how often the series that was read most was read
+    first_us: int | None
+    last_us: int | None
+    polls: int
     anomalies: list[AnomalySeen]
     model_events: list[ModelEvent]
     decisions: list[BundleInUse]
@@ -75,7 +79,11 @@ def report(connection: Connection, gateway: str) -> GatewayReport:
     ).fetchall()
     totals = connection.execute(
         "SELECT (SELECT count(*) FROM reading WHERE gateway_id = %(gateway)s),"
-        " (SELECT count(DISTINCT generation) FROM record WHERE gateway_id = %(gateway)s)",
+        " (SELECT count(DISTINCT generation) FROM record WHERE gateway_id = %(gateway)s),"
+        " (SELECT instant_us(min(first_at)) FROM reading WHERE gateway_id = %(gateway)s),"
+        " (SELECT instant_us(max(last_at)) FROM reading WHERE gateway_id = %(gateway)s),"
+        " (SELECT coalesce(max(polls), 0)::bigint FROM (SELECT sum(count) AS polls FROM reading"
+        "  WHERE gateway_id = %(gateway)s GROUP BY meter, measurand))",
         {"gateway": gateway},
     ).fetchone()
     assert totals is not None
@@ -84,6 +92,9 @@ def report(connection: Connection, gateway: str) -> GatewayReport:
         records=dict(records),
         rows=totals[0],
         generations=totals[1],
+        first_us=totals[2],
+        last_us=totals[3],
+        polls=totals[4],
         anomalies=[AnomalySeen(*row) for row in connection.execute(_ANOMALIES, (gateway, EVENTS_MAX))],
         model_events=[ModelEvent(*row) for row in connection.execute(_MODEL_EVENTS, (gateway, EVENTS_MAX))],
         decisions=[BundleInUse(*row) for row in connection.execute(_DECISIONS, (gateway,))],

@@ -2,20 +2,24 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from firmware_bridge.errors import Exit
+from firmware_bridge.errors import Exit, SettingError
 from provisioning.demo.processes import ProgramError
 from provisioning.demo.run import Outcome, Wanted, run
-from provisioning.demo.verdict import failed
+from provisioning.demo.site import SECONDS_MIN
+from provisioning.demo.verdict import Facts, failed
 
 
 @click.command("demo")
 @click.option("--folder", type=click.Path(path_type=Path), default=Path(".demo"), show_default=True, help="Its data.")
-@click.option("--seconds", type=click.FloatRange(10, 86_400), help="Stop by itself and check; else until Ctrl-C.")
+@click.option(
+    "--seconds", type=click.FloatRange(SECONDS_MIN, 86_400), help="Stop by itself and check; else until Ctrl-C."
+)
 @click.option("--replay", type=click.Path(path_type=Path), help="A recorded CSV instead of the generated home.")
 @click.option("--map", "replay_map", type=click.Path(path_type=Path), help="Which columns to take, TOML.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
@@ -23,6 +27,8 @@ def demo_command(
     folder: Path, seconds: float | None, replay: Path | None, replay_map: Path | None, *, as_json: bool
 ) -> int:
     """Meters, gateway, cloud and a signed model, on this machine: a simulated day every ten seconds."""
+    if replay_map is not None and replay is None:
+        raise SettingError("--map", str(replay_map), "maps nothing without --replay", "give the recording too")
     try:
         outcome = asyncio.run(run(Wanted(folder.resolve(), seconds, replay, replay_map)))
     except* ProgramError as group:
@@ -44,4 +50,15 @@ def _tell(outcome: Outcome, *, as_json: bool) -> None:
     for check in outcome.checks:
         click.echo(f"{'ok  ' if check.is_ok else 'FAIL'}  {check.station:<13} {check.shown}")
     if outcome.score is not None:
-        click.echo(json.dumps(outcome.score, indent=2))
+        click.echo(_score_in_words(outcome.score))
+
+
+def _score_in_words(score: Sequence[Facts]) -> str:
+    """One line for each baseline; a recording is judged from its eighth day on."""
+    if not score:
+        return 'Forecasts are compared with "like last week" from day 8 on: give SECONDS=90 or more.'
+    return "\n".join(
+        f"From day 8 on, {one['pairs']} forecast steps stored before their time: mean error of the model "
+        f"{one['model_mae_w']:.0f} W, of {one['baseline'].replace('_', '-')} {one['baseline_mae_w']:.0f} W."
+        for one in score
+    )

@@ -123,7 +123,7 @@ def _end_with_parent() -> None:
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def run_command(module: str, *arguments: str | Path, may_fail: bool = False) -> dict[str, Any]:
+def run_command(module: str, *arguments: str | Path, may_fail: bool = False) -> Any:  # noqa: ANN401 - JSON
     """Run `python -m module arguments --json` to its end and give what it printed, parsed."""
     command = [sys.executable, "-m", module, *map(str, arguments), "--json"]
     try:
@@ -141,10 +141,9 @@ def run_command(module: str, *arguments: str | Path, may_fail: bool = False) -> 
     if done.returncode and not may_fail:
         raise ProgramError(f"{module} {arguments[0]} ended with code {done.returncode}: {said}")
     try:
-        printed: dict[str, Any] = json.loads(done.stdout)
+        return json.loads(done.stdout)
     except ValueError as error:
         raise ProgramError(f"{module} {arguments[0]} printed no result: {said}") from error
-    return printed
 
 
 def _tail(log: Path) -> str:

@@ -1,30 +1,27 @@
 """One run of the demonstration, from an empty folder to a verdict."""
 
 import asyncio
-import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 
 from firmware_bridge.clock import ScaledClock, SystemClock
-from firmware_bridge.errors import SettingError
+from firmware_bridge.simulator.replay_map import ReplayMap
 from provisioning.demo import site as plan
+from provisioning.demo.folder import owned
 from provisioning.demo.processes import Program, ProgramError, Programs, run_command
 from provisioning.demo.site import DemoSite
 from provisioning.demo.stations import Stations, Status
-from provisioning.demo.verdict import Check, checks
+from provisioning.demo.verdict import Check, Facts, checks
 from provisioning.demo.way_back import TRAINER, WayBack
 
 SIMULATOR = "firmware_bridge.simulator"
 GATEWAY = "gateway"
-# Marks a folder as ours to empty.
-MARKER = ".smartwatts-demo"
 SHOW_PERIOD_S = 1.0
 STATUS_S_MAX = 5.0
 
@@ -44,7 +41,7 @@ class Outcome:
     """What came of it; the score only where a recording was replayed."""
 
     checks: list[Check]
-    score: dict[str, Any] | None
+    score: list[Facts] | None
 
 
 async def run(wanted: Wanted) -> Outcome | None:
@@ -54,32 +51,35 @@ async def run(wanted: Wanted) -> Outcome | None:
         SettingError: something the user named cannot be used.
         ProgramError: one of the programs failed.
     """
-    clock = SystemClock()
-    _empty(wanted.folder)
-    run_s = wanted.run_s or plan.ENDLESS_S
-    scenario, form = plan.write_scenario(wanted.folder, wanted.replay, wanted.replay_map, run_s)
-    site = plan.demo_site(wanted.folder, scenario, is_replay=wanted.replay is not None, run_s=run_s)
+    with owned(wanted.folder):
+        run_s = wanted.run_s or plan.ENDLESS_S
+        scenario, form = plan.write_scenario(wanted.folder, wanted.replay, wanted.replay_map, run_s)
+        site = plan.demo_site(wanted.folder, scenario, is_replay=wanted.replay is not None, run_s=run_s)
+        with Programs(wanted.folder, SystemClock()) as programs:
+            return await _run(wanted, site, form, programs)
+
+
+async def _run(wanted: Wanted, site: DemoSite, form: ReplayMap | None, programs: Programs) -> Outcome | None:
     way_back = WayBack(wanted.folder)
-    with Programs(wanted.folder, clock) as programs:
-        _say("making keys, publishing the first model, starting PostgreSQL ...")
-        ports = await _start_cloud(programs, wanted.folder, way_back)
-        ScaledClock.create(wanted.folder / "clock", start_us=site.start_us, rate=plan.RATE)
-        simulator, bus_port = await programs.start_listening(
-            "simulator", SIMULATOR, "--scenario", scenario, "--clock", wanted.folder / "clock",
-            "--log", wanted.folder / "simulator.jsonl",
-        )  # fmt: skip
-        config = plan.write_gateway_config(
-            site, form, bus_port=bus_port, sync_port=ports["ingest"], bundle_port=ports["serve"]
-        )
-        gateway, page_port = await programs.start_listening("gateway", GATEWAY, "run", "--config", config)
-        status = await _live(wanted.run_s, way_back, gateway, page_port)
-        if wanted.run_s is None:
-            return None
-        _say("stopping, and comparing what the cloud holds with what the meters said ...")
-        if code := gateway.stop():
-            raise ProgramError(f"the gateway ended with code {code}; see {gateway.log}")
-        simulator.stop()  # its log is whole when it has ended
-        return await asyncio.to_thread(_judge, site, status, way_back.digests)
+    _say("making keys, publishing the first model, starting PostgreSQL ...")
+    ports = await _start_cloud(programs, wanted.folder, way_back)
+    ScaledClock.create(wanted.folder / "clock", start_us=site.start_us, rate=plan.RATE)
+    simulator, bus_port = await programs.start_listening(
+        "simulator", SIMULATOR, "--scenario", site.scenario, "--clock", wanted.folder / "clock",
+        "--log", wanted.folder / "simulator.jsonl",
+    )  # fmt: skip
+    config = plan.write_gateway_config(
+        site, form, bus_port=bus_port, sync_port=ports["ingest"], bundle_port=ports["serve"]
+    )
+    gateway, page_port = await programs.start_listening("gateway", GATEWAY, "run", "--config", config)
+    await _live(wanted.run_s, way_back, gateway, page_port)
+    if wanted.run_s is None:
+        return None
+    _say("stopping, and comparing what the cloud holds with what the meters said ...")
+    if code := gateway.stop():
+        raise ProgramError(f"the gateway ended with code {code}; see {gateway.log}")
+    simulator.stop()  # its log is whole when it has ended
+    return await asyncio.to_thread(_judge, site, way_back.digests)
 
 
 async def _start_cloud(programs: Programs, folder: Path, way_back: WayBack) -> dict[str, int]:
@@ -104,8 +104,8 @@ async def _start_cloud(programs: Programs, folder: Path, way_back: WayBack) -> d
     return {"ingest": ingest.result()[1], "serve": serve_port}
 
 
-async def _live(run_s: float | None, way_back: WayBack, gateway: Program, page_port: int) -> Status:
-    """Let the site live, publish what is due, show the stations; the last status seen."""
+async def _live(run_s: float | None, way_back: WayBack, gateway: Program, page_port: int) -> None:
+    """Let the site live, publish what is due, show the stations."""
     clock, address = SystemClock(), f"http://127.0.0.1:{page_port}/"
     _say(f"the page: {address}")
     started_s, measure_s = clock.monotonic_s(), run_s or plan.ENDLESS_S
@@ -113,7 +113,6 @@ async def _live(run_s: float | None, way_back: WayBack, gateway: Program, page_p
         (plan.SECOND_RELEASE_AT * measure_s, lambda: way_back.publish(2)),
         (plan.BAD_RELEASE_AT * measure_s, lambda: way_back.publish_damaged(3)),
     ]
-    status: Status = {}
     async with _interrupted() as interrupted, aiohttp.ClientSession() as session, asyncio.TaskGroup() as tasks:
         with Stations(address) as stations:
             while not interrupted.is_set():
@@ -123,12 +122,10 @@ async def _live(run_s: float | None, way_back: WayBack, gateway: Program, page_p
                 while due and elapsed_s >= due[0][0]:
                     tasks.create_task(due.pop(0)[1]())
                 gateway.check_alive()
-                status = await _status(session, address)
-                stations.show(status, elapsed_s)
+                stations.show(await _status(session, address), elapsed_s)
                 await _wait(interrupted, min(SHOW_PERIOD_S, (run_s or 1e9) - elapsed_s))
     if interrupted.is_set() and run_s is not None:
         raise KeyboardInterrupt
-    return status
 
 
 async def _status(session: aiohttp.ClientSession, address: str) -> Status:
@@ -140,40 +137,17 @@ async def _status(session: aiohttp.ClientSession, address: str) -> Status:
         raise ProgramError(f"the gateway's page does not answer: {error or type(error).__name__}") from error
 
 
-def _judge(site: DemoSite, status: Status, digests: dict[int, str]) -> Outcome:
+def _judge(site: DemoSite, digests: dict[int, str]) -> Outcome:
     dsn = f"@{site.folder / 'dsn'}"
-    report = run_command(TRAINER, "report", "--dsn", dsn)
-    audit = run_command(
+    report: Facts = run_command(TRAINER, "report", "--dsn", dsn)
+    audit: Facts = run_command(
         TRAINER, "audit", "--dsn", dsn, "--log", site.folder / "simulator.jsonl", "--poll-s", str(plan.POLL_S),
         may_fail=True,
     )  # fmt: skip
-    score = None
+    score: list[Facts] | None = None
     if site.solar_meter is None:
         score = run_command(TRAINER, "score", "--dsn", dsn, "--grid", site.grid_meter, may_fail=True)
-    return Outcome(checks(site, status, report, audit, digests), score)
-
-
-def _empty(folder: Path) -> None:
-    """Make the folder, or empty it when an earlier run made it; somebody else's folder stays untouched."""
-    try:
-        str(folder).encode()
-    except UnicodeEncodeError as error:
-        raise SettingError("--folder", repr(str(folder)), "is no UTF-8 name", "name another") from error
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        entries = [entry for entry in folder.iterdir() if entry.name != MARKER]
-        if entries and not (folder / MARKER).exists():
-            raise SettingError(
-                "--folder", str(folder), "holds something else than a demonstration", "name an empty or new folder"
-            )
-        (folder / MARKER).touch()  # first: a folder that was emptied by half is still ours
-        for entry in entries:
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink()
-    except OSError as error:
-        raise SettingError("--folder", str(folder), f"cannot be used ({error.strerror})", "name another") from error
+    return Outcome(checks(site, report, audit, digests), score)
 
 
 @asynccontextmanager

@@ -23,12 +23,11 @@ class Check:
     shown: str
 
 
-def checks(site: DemoSite, run: Facts, report: Facts, audit: Facts, digests: dict[int, str]) -> list[Check]:
+def checks(site: DemoSite, report: Facts, audit: Facts, digests: dict[int, str]) -> list[Check]:
     """Every check; the demonstration has succeeded when all are ok.
 
     Args:
         site: what was simulated.
-        run: what the gateway said last: its `/status.json`.
         report: `smartwatts-trainer report`.
         audit: `smartwatts-trainer audit`.
         digests: release to bundle digest, as published.
@@ -36,7 +35,7 @@ def checks(site: DemoSite, run: Facts, report: Facts, audit: Facts, digests: dic
     found = [
         _records(report, audit),
         _values(audit),
-        _ticks(run),
+        _sweeps(report),
         _uptake(report, digests),
         _refusal(report),
         _decisions(report, digests),
@@ -59,9 +58,12 @@ def _values(audit: Facts) -> Check:
     return Check("values", audit["rows"] > 0 and audit["passed"], shown)
 
 
-def _ticks(run: Facts) -> Check:
-    count = run["tick"]["count"]
-    return Check("tick", count > 0, f"{count} sweeps, {count * POLL_S / DAY_S:.1f} simulated days")
+def _sweeps(report: Facts) -> Check:
+    """Every instant between the first and the last sweep was swept: as many polls as instants."""
+    instants = (report["last_us"] - report["first_us"]) // (POLL_S * 1_000_000) + 1
+    missed = instants - report["polls"]
+    shown = f"{report['polls']} in {instants * POLL_S / DAY_S:.1f} simulated days, {missed} instants skipped"
+    return Check("sweeps", report["polls"] > 0 and missed == 0, shown)
 
 
 def _faults(site: DemoSite, report: Facts) -> list[Check]:

@@ -82,7 +82,7 @@ async def test_a_report_is_of_one_gateway_and_of_all_its_generations(dsn: str):
 
 async def test_a_gateway_that_sent_nothing_has_an_empty_report(dsn: str):
     found = reported(dsn, "nobody")
-    assert found == GatewayReport("nobody", {}, 0, 0, [], [], [])
+    assert found == GatewayReport("nobody", {}, 0, 0, None, None, 0, [], [], [])
 
 
 async def test_a_report_stays_short_and_the_counts_tell_the_rest(dsn: str):

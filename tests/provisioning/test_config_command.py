@@ -70,7 +70,7 @@ def test_json_holds_the_sentences_and_the_whole_configuration(file, capsys):
 
 MISTAKES = {
     "an unknown key": ("poll_period_s = 1", "pol_period_s = 1", "record.pol_period_s = 1", "remove it"),
-    "a bad unit": ("unit = 1", "unit = 0", "meter[0].unit = 0", "correct it"),
+    "a bad unit": ("unit = 1", "unit = 0", "meter[0].unit = 0", "from 1 to 247"),
     "a bus that is not there": ('bus = "cabinet"', 'bus = "shed"', "meter.main.bus = 'shed'", "use one of: cabinet"),
     "a profile that is not there": ("eastron_sdm630", "nobody_x1", "meter.main.profile = 'nobody_x1'", ""),
     "an unknown zone": ("Africa/Lagos", "Africa/Lagoss", "site.time_zone", "give an IANA name"),

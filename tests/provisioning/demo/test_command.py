@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from firmware_bridge.errors import Exit
+from firmware_bridge.errors import Exit, SettingError
 from provisioning.__main__ import main
-from provisioning.demo.command import _tell
+from provisioning.demo.command import _tell, demo_command
 from provisioning.demo.run import Outcome
 from provisioning.demo.verdict import Check
 
@@ -23,7 +23,7 @@ def test_a_wrong_option_is_a_users_mistake(wrong: list[str], capsys: pytest.Capt
 
 def test_a_folder_that_is_not_ours_ends_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     (tmp_path / "photo.jpg").write_bytes(b"us")
-    assert main(["demo", "--folder", str(tmp_path), "--seconds", "10"]) == Exit.BAD_SETTING
+    assert main(["demo", "--folder", str(tmp_path), "--seconds", "20"]) == Exit.BAD_SETTING
     said = capsys.readouterr().err
     assert said.startswith(f"smartwatts-provision: --folder = {tmp_path}: ")
     assert said.count("\n") == 1
@@ -45,7 +45,7 @@ def test_a_recording_that_cannot_be_replayed_ends_in_one_sentence(
         'source = "made for a test"\ncadence_s = 900\nrated_power_w = 20000\n'
         '[time]\ncolumn = "time"\nstamps = "start"\n[value]\ncolumn = "power"\nunit = "W"\n'
     )
-    arguments = ["--folder", str(tmp_path / "demo"), "--seconds", "10", "--replay", str(tmp_path / "shop.csv")]
+    arguments = ["--folder", str(tmp_path / "demo"), "--seconds", "20", "--replay", str(tmp_path / "shop.csv")]
     assert main(["demo", *arguments]) == Exit.BAD_SETTING
     told = capsys.readouterr().err
     assert told.startswith("smartwatts-provision: ")
@@ -62,7 +62,22 @@ def test_the_verdict_is_a_table_for_people(capsys: pytest.CaptureFixture[str]):
 
 
 def test_the_verdict_is_json_for_programs(capsys: pytest.CaptureFixture[str]):
-    _tell(Outcome(CHECKS, {"pairs": 3}), as_json=True)
+    _tell(Outcome(CHECKS, [{"pairs": 3}]), as_json=True)
     told = json.loads(capsys.readouterr().out)
-    assert told["score"] == {"pairs": 3}
+    assert told["score"] == [{"pairs": 3}]
     assert told["checks"][1] == {"station": "values", "is_ok": False, "shown": "3 mismatches"}
+
+
+def test_a_score_is_told_in_words_and_its_absence_too(capsys: pytest.CaptureFixture[str]):
+    score = {"baseline": "seasonal_naive", "pairs": 1200, "model_mae_w": 65_447.2, "baseline_mae_w": 85_980.7}
+    _tell(Outcome(CHECKS, [score]), as_json=False)
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert "1200 forecast steps" in said
+    assert "model 65447 W, of seasonal-naive 85981 W" in said
+    _tell(Outcome(CHECKS, []), as_json=False)
+    assert "from day 8 on" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_a_map_without_a_recording_is_refused():
+    with pytest.raises(SettingError, match=r"--map = site\.toml: maps nothing without --replay"):
+        demo_command.main(["--map", "site.toml"], standalone_mode=False)

@@ -1,4 +1,4 @@
-"""What happens to the folder before anything starts; the run itself is tested as a whole, in the scenarios."""
+"""What a run refuses before it starts anything; the run itself is tested as a whole, in the scenarios."""
 
 import asyncio
 from pathlib import Path
@@ -6,57 +6,7 @@ from pathlib import Path
 import pytest
 
 from firmware_bridge.errors import SettingError
-from provisioning.demo.run import MARKER, Wanted, _empty, run
-
-
-def everything_in(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
-
-
-def a_strangers(folder: Path) -> Path:
-    (folder / "photos").mkdir(parents=True)
-    (folder / "photos" / "us.jpg").write_bytes(b"us")
-    return folder
-
-
-def test_a_new_folder_is_made_with_its_parents(tmp_path: Path):
-    folder = tmp_path / "a" / "b"
-    _empty(folder)
-    assert everything_in(folder) == [MARKER]
-
-
-def test_an_empty_folder_is_taken_as_it_is(tmp_path: Path):
-    folder = tmp_path / "empty"
-    folder.mkdir(mode=0o700)
-    _empty(folder)
-    assert everything_in(folder) == [MARKER]
-    assert folder.stat().st_mode & 0o777 == 0o700
-
-
-def test_what_an_earlier_run_left_is_removed_and_what_its_links_point_to_is_not(tmp_path: Path):
-    folder, other = tmp_path / "demo", a_strangers(tmp_path / "other")
-    _empty(folder)
-    a_strangers(folder / "left")
-    (folder / "log").write_text("old")
-    (folder / "link").symlink_to(other)
-    _empty(folder)
-    assert everything_in(folder) == [MARKER]
-    assert (other / "photos" / "us.jpg").exists()
-
-
-def test_somebody_elses_folder_is_refused_and_stays_untouched(tmp_path: Path):
-    folder = a_strangers(tmp_path / "mine")
-    before = everything_in(folder)
-    with pytest.raises(SettingError, match=f"--folder = {folder}: holds something else than a demonstration"):
-        asyncio.run(run(Wanted(folder, 10.0, None, None)))
-    assert everything_in(folder) == before
-
-
-@pytest.mark.parametrize("name", ["file", "file/below", "\udcff"])
-def test_what_cannot_be_a_folder_is_refused(tmp_path: Path, name: str):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(SettingError, match="--folder"):
-        _empty(tmp_path / name)
+from provisioning.demo.run import Wanted, run
 
 
 def test_a_recording_that_is_not_there_is_told_before_anything_is_started(tmp_path: Path):

@@ -36,10 +36,12 @@ def model_event(event: str, bundle: str | None, reason: str = "") -> Facts:
 
 
 def good_run() -> Facts:
-    """What the gateway, the report and the audit say after a run in which all went well."""
+    """What the report and the audit say after a run in which all went well."""
     return {
-        "run": {"tick": {"count": DAYS * DAY_S // POLL_S, "late_ms_max": 3.0}},
         "report": {
+            "first_us": 1_767_225_600_000_000,
+            "last_us": 1_767_225_600_000_000 + (DAYS * DAY_S - POLL_S) * 1_000_000,
+            "polls": DAYS * DAY_S // POLL_S,
             "records": {"readings": RECORDS_MIN, "forecast": 900, "status": 1},
             "rows": 50_000,
             "anomalies": [
@@ -70,7 +72,7 @@ def good_run() -> Facts:
 
 
 def verdict(facts: Facts, site: DemoSite = HOUSE) -> list[str]:
-    return failed(checks(site, facts["run"], facts["report"], facts["audit"], DIGESTS))
+    return failed(checks(site, facts["report"], facts["audit"], DIGESTS))
 
 
 def test_a_run_as_it_should_be_passes():
@@ -86,24 +88,25 @@ def test_a_replayed_run_has_no_faults_to_find():
 
 def test_the_table_has_a_line_for_each_station_with_facts_in_it():
     facts = good_run()
-    found = checks(HOUSE, facts["run"], facts["report"], facts["audit"], DIGESTS)
+    found = checks(HOUSE, facts["report"], facts["audit"], DIGESTS)
     assert [check.station for check in found] == [
-        "cloud", "values", "tick", "stuck meter", "spike meter", "other alarms", "model", "flipped byte", "decisions",
+        "cloud", "values", "sweeps", "stuck meter", "spike meter", "other alarms",
+        "model", "flipped byte", "decisions",
     ]  # fmt: skip
     shown = {check.station: check.shown for check in found}
     assert shown["cloud"] == "1901 records, 50000 rows of readings, sequences gapless"
     assert shown["values"] == "1000 values given out, all in 50000 rows: 0 mismatches"
-    assert shown["tick"] == f"{DAYS * 1440} sweeps, {DAYS}.0 simulated days"
+    assert shown["sweeps"] == f"{DAYS * 1440} in {DAYS}.0 simulated days, 0 instants skipped"
     assert FIRST[:12] in shown["model"]
     assert SECOND[:12] in shown["model"]
     assert shown["decisions"] == "40 on release 1, 50 on release 2, 0 on release 3"
 
 
-Change = Callable[[Facts, Facts, Facts], object]
+Change = Callable[[Facts, Facts], object]
 
 
 def moved(by_us: int, kind: str) -> Change:
-    def move(_: Facts, report: Facts, __: Facts) -> None:
+    def move(report: Facts, _: Facts) -> None:
         for one in report["anomalies"]:
             if one["kind"] == kind:
                 one["since_us"] += by_us
@@ -112,43 +115,44 @@ def moved(by_us: int, kind: str) -> Change:
 
 
 WRONG: dict[str, tuple[str, Change]] = {
-    "too few records": ("cloud", lambda run, report, audit: report["records"].update(readings=99)),
-    "a gap": ("cloud", lambda run, report, audit: audit.update(is_gapless=False)),
-    "a record that was not expanded": ("cloud", lambda run, report, audit: audit.update(unexpanded=1)),
-    "a record nobody can read": ("cloud", lambda run, report, audit: report["records"].update(undecodable=1)),
-    "a value that differs": ("values", lambda run, report, audit: audit.update(passed=False, mismatches=1)),
-    "nothing to compare": ("values", lambda run, report, audit: audit.update(rows=0)),
-    "no tick": ("tick", lambda run, report, audit: run["tick"].update(count=0)),
-    "the frozen meter not found": ("stuck meter", lambda run, report, audit: report["anomalies"].pop(0)),
-    "the spike not found": ("spike meter", lambda run, report, audit: report["anomalies"].pop(1)),
+    "too few records": ("cloud", lambda report, audit: report["records"].update(readings=99)),
+    "a gap": ("cloud", lambda report, audit: audit.update(is_gapless=False)),
+    "a record that was not expanded": ("cloud", lambda report, audit: audit.update(unexpanded=1)),
+    "a record nobody can read": ("cloud", lambda report, audit: report["records"].update(undecodable=1)),
+    "a value that differs": ("values", lambda report, audit: audit.update(passed=False, mismatches=1)),
+    "nothing to compare": ("values", lambda report, audit: audit.update(rows=0)),
+    "no sweep": ("sweeps", lambda report, audit: report.update(polls=0)),
+    "a sweep skipped": ("sweeps", lambda report, audit: report.update(polls=report["polls"] - 1)),
+    "the frozen meter not found": ("stuck meter", lambda report, audit: report["anomalies"].pop(0)),
+    "the spike not found": ("spike meter", lambda report, audit: report["anomalies"].pop(1)),
     "the spike on another meter": (
         "spike meter",
-        lambda run, report, audit: report["anomalies"][1].update(series="solar.active_power_w"),
+        lambda report, audit: report["anomalies"][1].update(series="solar.active_power_w"),
     ),
     "the frozen meter far from the truth": ("stuck meter", moved(FOUND_WITHIN_US + 1, "stuck")),
     "the spike before it was": ("spike meter", moved(-FOUND_WITHIN_US - 1, "spike")),
     "more alarms than may be": (
         "other alarms",
-        lambda run, report, audit: report["anomalies"].extend([alarm("range", "solar", 5)] * OTHER_ALARMS_MAX),
+        lambda report, audit: report["anomalies"].extend([alarm("range", "solar", 5)] * OTHER_ALARMS_MAX),
     ),
-    "no first release": ("model", lambda run, report, audit: report["model_events"].pop(0)),
-    "no second release": ("model", lambda run, report, audit: report["model_events"].pop(1)),
-    "the releases the wrong way round": ("model", lambda run, report, audit: report["model_events"].reverse()),
+    "no first release": ("model", lambda report, audit: report["model_events"].pop(0)),
+    "no second release": ("model", lambda report, audit: report["model_events"].pop(1)),
+    "the releases the wrong way round": ("model", lambda report, audit: report["model_events"].reverse()),
     "the damaged release taken up": (
         "model",
-        lambda run, report, audit: report["model_events"].append(model_event("activated", THIRD)),
+        lambda report, audit: report["model_events"].append(model_event("activated", THIRD)),
     ),
-    "no refusal": ("flipped byte", lambda run, report, audit: report["model_events"].pop()),
+    "no refusal": ("flipped byte", lambda report, audit: report["model_events"].pop()),
     "a refusal that names no file": (
         "flipped byte",
-        lambda run, report, audit: report["model_events"][-1].update(reason="no"),
+        lambda report, audit: report["model_events"][-1].update(reason="no"),
     ),
     "a refusal again and again": (
         "flipped byte",
-        lambda run, report, audit: report["model_events"].append(report["model_events"][-1]),
+        lambda report, audit: report["model_events"].append(report["model_events"][-1]),
     ),
-    "no decision on the first release": ("decisions", lambda run, report, audit: report["decisions"].pop(1)),
-    "no decision on the second release": ("decisions", lambda run, report, audit: report["decisions"].pop(2)),
+    "no decision on the first release": ("decisions", lambda report, audit: report["decisions"].pop(1)),
+    "no decision on the second release": ("decisions", lambda report, audit: report["decisions"].pop(2)),
 }
 
 
@@ -156,11 +160,11 @@ WRONG: dict[str, tuple[str, Change]] = {
 def test_a_check_fails_alone_when_its_fact_is_wrong(name: str):
     station, change = WRONG[name]
     facts = copy.deepcopy(good_run())
-    change(facts["run"], facts["report"], facts["audit"])
+    change(facts["report"], facts["audit"])
     assert verdict(facts) == [station]
 
 
 def test_a_release_that_was_never_published_is_not_taken_up():
     facts = good_run()
-    found = checks(HOUSE, facts["run"], facts["report"], facts["audit"], {1: FIRST})
+    found = checks(HOUSE, facts["report"], facts["audit"], {1: FIRST})
     assert failed(found) == ["model", "decisions"]
