@@ -21,6 +21,8 @@ STRIKES_MAX = 3
 # One line of JSON from the checking child; a reason is cut to fit a record.
 OUTCOME_BYTES_MAX = 4096
 REASON_CHARACTERS_MAX = 300
+# Said instead of a digest when no bundle runs.
+NO_BUNDLE = "none"
 
 
 class State(StrEnum):

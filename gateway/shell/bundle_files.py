@@ -125,6 +125,19 @@ class BundleFiles:
             return self._repair(f"state.json is damaged ({error}); the newest whole bundle was taken")
         return self._choose()
 
+    def current_digest(self) -> str:
+        """The bundle that the gateway here runs, or will; for others than the gateway: nothing is written.
+
+        Raises:
+            BundleMissingError, ManifestError: it is the factory bundle, which is not whole.
+            OSError, ValueError: the state cannot be read, or is damaged.
+        """
+        try:
+            current = read_state(self._folder).current
+        except FileNotFoundError:
+            current = None
+        return current or self._factory_bundle().digest
+
     def installed(self, digest: str) -> VerifiedBundle | None:
         """The bundle `digest` when it lies whole under `versions`."""
         try:

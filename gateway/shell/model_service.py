@@ -12,7 +12,7 @@ from firmware_bridge.clock import Clock
 from gateway.config import UpdateConfig
 from gateway.contract.manifest import ManifestError
 from gateway.contract.records import TEXT_CHARACTERS_MAX, ModelReport
-from gateway.core.update import Action, Event, Outcome, State, event_of, step
+from gateway.core.update import NO_BUNDLE, Action, Event, Outcome, State, event_of, step
 from gateway.shell.bundle_files import FACTORY, ActiveBundle, BundleFiles
 from gateway.shell.host_process import HostError
 from gateway.shell.inference import Inference
@@ -21,8 +21,6 @@ from gateway.shell.update_client import check, deadline_s, fetch_command
 from gateway.shell.verified_bundle import BundleMissingError
 
 log = logging.getLogger(__name__)
-
-NO_BUNDLE = "none"
 
 
 class ModelService:

@@ -24,7 +24,7 @@ _END_S_MAX = 10.0
 
 def fetch_command(config: Path) -> list[str]:
     """The program that does a check for the gateway with the configuration file `config`."""
-    return [sys.executable, "-m", "gateway", "fetch", "--config", str(config)]
+    return [sys.executable, "-m", "gateway", "fetch", "--json", "--config", str(config)]
 
 
 def deadline_s(download_s: float) -> float:

@@ -55,6 +55,24 @@ def spoil(models, digest):
     path.write_bytes(b"weightz")
 
 
+def test_current_digest_is_what_the_gateway_runs_and_asking_for_it_writes_nothing(models, factory):
+    files = BundleFiles(models, factory)
+    asked_before = files.current_digest()
+    assert not models.exists()
+    assert asked_before == files.start().digest
+    _, digests = with_two_releases(models, factory)
+    before = (models / STATE_NAME).read_bytes()
+    assert BundleFiles(models, factory).current_digest() == digests[1]
+    assert (models / STATE_NAME).read_bytes() == before
+
+
+def test_current_digest_of_a_damaged_state_is_not_guessed(models, factory):
+    started(models, factory)
+    (models / STATE_NAME).write_bytes(b"{}")
+    with pytest.raises(ValueError, match="checksum"):
+        BundleFiles(models, factory).current_digest()
+
+
 def test_gateway_that_never_was_online_runs_the_factory_bundle(models, factory):
     _, active = started(models, factory)
     assert (active.origin, active.path, active.release, active.trouble) == ("factory", factory, 0, "")

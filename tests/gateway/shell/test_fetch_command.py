@@ -3,15 +3,16 @@ import hashlib
 import json
 import shutil
 import sys
+from typing import get_args
 
 import pytest
 
 from firmware_bridge.errors import Exit, SettingError
 from gateway import config as settings
 from gateway.contract.manifest import MANIFEST_NAME, FileEntry, decode_manifest, encode_manifest
-from gateway.core.update import Outcome
+from gateway.core.update import NO_BUNDLE, Outcome, OutcomeKind
 from gateway.shell import fetch_command
-from gateway.shell.bundle_files import FACTORY, BundleFiles
+from gateway.shell.bundle_files import FACTORY, STATE_NAME, BundleFiles
 from gateway.shell.update_client import check
 from gateway.shell.update_client import fetch_command as fetch_command_of
 from tests.sim.bundles import MODEL_FILE
@@ -66,18 +67,82 @@ def test_configuration_without_updates_is_named(tmp_path):
         fetch_command.check_of(settings.load(text), DIGEST)
 
 
+@pytest.mark.parametrize("current", ["", "newest", "0" * 63, "A" * 64, DIGEST + "\n"])
+def test_what_is_no_digest_is_refused_before_anything_is_fetched(tmp_path, current):
+    with pytest.raises(SettingError, match=r'is not a digest; .* or "none"') as caught:
+        run(tmp_path, "--current", current)
+    assert (caught.value.field, caught.value.value) == ("--current", repr(current))
+    assert not (tmp_path / "data").exists()
+
+
+def test_without_a_digest_the_gateways_own_state_says_what_runs(tmp_path):
+    models = tmp_path / "models"
+    assert fetch_command.current_digest(models, None) == BundleFiles(models).start().digest
+    assert fetch_command.current_digest(models, DIGEST) == DIGEST
+    assert fetch_command.current_digest(models, NO_BUNDLE) == NO_BUNDLE
+
+
+@pytest.mark.parametrize("problem", ["is damaged", "cannot be read"])
+def test_state_that_does_not_say_what_runs_is_named(tmp_path, problem):
+    models = tmp_path / "models"
+    BundleFiles(models).start()
+    (models / STATE_NAME).unlink()
+    if problem == "is damaged":
+        (models / STATE_NAME).write_bytes(b"{}")
+    else:
+        (models / STATE_NAME).mkdir()
+    with pytest.raises(
+        SettingError, match=rf"--current = \(not given\): .*state.json {problem} \(.*start the gateway"
+    ):
+        fetch_command.current_digest(models, None)
+
+
+OUTCOMES = [
+    (Outcome("no_update", 3, DIGEST), f"nothing new: release 3, bundle {DIGEST}, runs already"),
+    (Outcome("no_update", None, DIGEST), f"nothing new: bundle {DIGEST}, runs already"),
+    (Outcome("no_update", reason="refused before: too large"), "nothing new: refused before: too large"),
+    (
+        Outcome("installed", 4, DIGEST),
+        f"installed: release 4, bundle {DIGEST}; the gateway takes it up with its next check",
+    ),
+    (Outcome("refused", 4, DIGEST, "model: hash differs"), "refused: release 4: model: hash differs"),
+    (Outcome("refused", reason="timestamp.json: not signed"), "refused: timestamp.json: not signed"),
+    (Outcome("network", reason="no route"), "not reached: no route"),
+    (Outcome("expired", reason="timestamp"), "too old, or this clock is wrong: timestamp"),
+    (Outcome("local", reason="the disk is full"), "failed on this machine: the disk is full"),
+]
+
+
+@pytest.mark.parametrize(("outcome", "said"), OUTCOMES)
+def test_outcome_is_told_to_people_in_one_sentence(outcome, said):
+    assert fetch_command.sentence(outcome) == said
+
+
+def test_every_kind_of_outcome_has_its_sentence():
+    assert {outcome.outcome for outcome, _ in OUTCOMES} == set(get_args(OutcomeKind))
+
+
 @pytest.mark.slow
-def test_command_prints_one_line_of_json(tmp_path, capfdbinary):
+def test_command_prints_a_sentence_or_one_line_of_json(tmp_path, capfd):
     (tmp_path / "root.json").write_bytes(b"no root")
+    assert run(tmp_path) == Exit.FAILED
+    assert capfd.readouterr().out.startswith("failed on this machine: update.root is not trusted root metadata")
+    assert run(tmp_path, "--json", "--current", DIGEST) == Exit.FAILED
+    line = capfd.readouterr().out
+    assert line.count("\n") == 1
+    assert json.loads(line)["outcome"] == "local"
+
+
+def run(tmp_path, *arguments) -> int:
+    """What the command ends in, with the configuration of `tmp_path`."""
+    (tmp_path / "root.json").touch()
     (tmp_path / "site.toml").write_text(config_text(tmp_path))
     parser = argparse.ArgumentParser()
     fetch_command.add(parser.add_subparsers())
-    arguments = parser.parse_args(["fetch", "--config", str(tmp_path / "site.toml"), "--current", DIGEST])
-    assert arguments.run(arguments) == Exit.FAILED
+    given = parser.parse_args(["fetch", "--config", str(tmp_path / "site.toml"), *arguments])
+    code = given.run(given)
     sys.stdout.flush()
-    line = capfdbinary.readouterr().out
-    assert line.count(b"\n") == 1
-    assert json.loads(line)["outcome"] == "local"
+    return code
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ def test_whole_check_has_time_for_its_download_and_the_acceptance():
 
 
 def test_command_is_the_gateways_own():
-    assert fetch_command(Path("site.toml"))[1:] == ["-m", "gateway", "fetch", "--config", "site.toml"]
+    assert fetch_command(Path("site.toml"))[1:] == ["-m", "gateway", "fetch", "--json", "--config", "site.toml"]
 
 
 async def test_update_is_taken_up_through_the_child(tmp_path, monkeypatch):
