@@ -1,7 +1,7 @@
 """How buses and meters are described by the installer. Pure: the reading of files is the caller's.
 
-Ranges stand in the types, so that an error names the field; each field says its unit and why the
-default is what it is.
+Ranges stand in the types, so that an error names the field; a pattern has its words and an example
+beside it, which settings.py tells. Each field says its unit and why the default is what it is.
 """
 
 from typing import Annotated, Literal
@@ -9,7 +9,16 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}\Z")]
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,31}\Z",
+        description='name of small letters, digits, "-" and "_", at most 32 of them',
+        examples=["main-2"],
+    ),
+]
+ProfileName = Annotated[Name, Meta(description="name of a profile", examples=["eastron_sdm630"])]
+UnitId = Annotated[int, Meta(ge=1, le=247)]
 # Thirty years in seconds, a power station in watts: beyond is a slip, and infinity stops the clock.
 POSITIVE_MAX = 1e9
 Positive = Annotated[float, Meta(gt=0, le=POSITIVE_MAX)]
@@ -23,7 +32,14 @@ class BusConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # how meters and logs call this line
     name: Name
     # tcp://host:port now; serial lines come with the bus issue
-    url: Annotated[str, Meta(pattern=r"^tcp://[^/:\s]+:[0-9]{1,5}\Z")]
+    url: Annotated[
+        str,
+        Meta(
+            pattern=r"^tcp://[^/:\s]+:[0-9]{1,5}\Z",
+            description="address of a line",
+            examples=["tcp://192.168.1.20:502"],
+        ),
+    ]
     # seconds a meter may take to answer; Modbus gateways over Wi-Fi need most of it
     timeout_s: Annotated[float, Meta(gt=0, le=30)] = 1.0
 
@@ -36,9 +52,9 @@ class MeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # the line it is wired to
     bus: Name
     # Modbus unit id; 0 is broadcast and 248..255 are reserved
-    unit: Annotated[int, Meta(ge=1, le=247)]
+    unit: UnitId
     # name of a profile in firmware_bridge/maps
-    profile: Name
+    profile: ProfileName
     # where the meter sits; "grid" and "solar" add up to the site's consumption
     role: Role = "other"
     # the most the main breaker lets through, W: what is beyond cannot be true

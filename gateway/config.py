@@ -4,7 +4,6 @@
 step. Parts receive their section, never the root.
 """
 
-import tomllib
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -16,12 +15,25 @@ from msgspec import Meta
 from firmware_bridge.config import BusConfig, MeterConfig, Name, Positive
 from firmware_bridge.errors import SettingError
 from firmware_bridge.reading import US_PER_S
+from firmware_bridge.settings import convert, read_toml
 from gateway.contract.inputs import STEP_US
 from gateway.contract.records import GatewayId
 
-HttpUrl = Annotated[str, Meta(pattern=r"^https?://[^\s]+\Z")]
+HttpUrl = Annotated[
+    str,
+    Meta(
+        pattern=r"^https?://[^\s]+\Z",
+        description="address of a server",
+        examples=["https://companion.example.org", "http://192.168.1.10:8470"],
+    ),
+]
 # What can be a path or a host: not empty, and nothing that ends a string in C.
 PlainText = Annotated[str, Meta(pattern=r"^[^\x00]+\Z")]
+FilePath = Annotated[PlainText, Meta(description="path of a file", examples=["/etc/smartwatts/root.json"])]
+FolderPath = Annotated[PlainText, Meta(description="path of a folder", examples=["/var/lib/smartwatts"])]
+Host = Annotated[PlainText, Meta(description="address of this machine", examples=["127.0.0.1"])]
+# 250 meters of ten lines each are below 100 kB: beyond this it is some other file.
+CONFIG_BYTES_MAX = 1024 * 1024
 Port = Annotated[int, Meta(ge=0, le=65535)]
 
 
@@ -29,7 +41,13 @@ class SiteConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the gateway stands."""
 
     # the name of this gateway, unique in the cloud: it is part of the key of every record
-    gateway_id: GatewayId
+    gateway_id: Annotated[
+        GatewayId,
+        Meta(
+            description='name of small letters, digits and "-", at most 63 of them',
+            examples=["shop-ikeja-01"],
+        ),
+    ]
     # IANA name; calendar and "the same time yesterday" follow it
     time_zone: str = "UTC"
     # volts between phase and neutral when all is well; below half of it the grid counts as out
@@ -49,7 +67,7 @@ class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the data lies."""
 
     # folder for the store, the models and the state; made when missing
-    folder: PlainText = "/var/lib/smartwatts"
+    folder: FolderPath = "/var/lib/smartwatts"
 
 
 class SyncConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,7 +87,7 @@ class UpdateConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # the TUF repository
     url: HttpUrl
     # file with the trusted root metadata, installed with the gateway
-    root: PlainText
+    root: FilePath
     # which of the published releases this gateway takes
     channel: Name = "stable"
     # seconds between two checks
@@ -89,7 +107,7 @@ class PageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The status page."""
 
     # loopback until claiming and sessions are in place: no stranger on the LAN reads a load curve
-    host: PlainText = "127.0.0.1"
+    host: Host = "127.0.0.1"
     # 0 lets the system choose; the address is printed
     port: Port = 8480
 
@@ -98,7 +116,7 @@ class ClockConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Simulated time, for demonstrations and tests only."""
 
     # file that every process of the simulated site reads its time from
-    origin: PlainText
+    origin: Annotated[FilePath, Meta(examples=["/srv/site/clock"])]
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"buses": "bus", "meters": "meter"}):
@@ -123,28 +141,25 @@ def load_file(path: Path) -> Config:
         SettingError: the file cannot be read, or what it says cannot work.
     """
     try:
-        text = path.read_text("utf-8-sig")  # some editors put a mark in front
+        with path.open("rb") as file:
+            data = file.read(CONFIG_BYTES_MAX + 1)
+        text = data.decode("utf-8-sig")  # some editors put a mark in front
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise SettingError("config", str(path), f"cannot be read ({reason})", "name a readable TOML file") from error
-    return load(text)
+    if len(data) > CONFIG_BYTES_MAX:
+        raise SettingError("config", str(path), f"is larger than {CONFIG_BYTES_MAX} bytes", "name a configuration")
+    return load(text, str(path))
 
 
-def load(text: str) -> Config:
-    """The configuration in `text`.
+def load(text: str, file: str = "text") -> Config:
+    """The configuration in `text`, which stood in `file`.
 
     Raises:
         SettingError: not TOML, an unknown key, a value out of range, or settings that do not fit
             together; names the field, the value and the next step.
     """
-    try:
-        tree = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # a number of 5,000 digits, brackets without end
-        raise SettingError("config", "text", f"is not TOML: {error}", "correct that line") from error
-    try:
-        config = msgspec.convert(tree, Config)
-    except msgspec.ValidationError as error:
-        raise _setting_error(str(error), tree) from error
+    config = convert(read_toml(text, "config", file), Config)
     _check_names(config)
     _check_periods(config.record)
     for field, section in (("sync.url", config.sync), ("update.url", config.update)):
@@ -214,29 +229,3 @@ def _refuse_duplicates(field: str, values: list[str]) -> None:
     for value in values:
         if values.count(value) > 1:
             raise SettingError(field, repr(value), "is given twice", "give each its own")
-
-
-def _setting_error(message: str, tree: object) -> SettingError:
-    """Say msgspec's complaint in our form: `$.meter[0].unit` becomes meter[0].unit, with its value."""
-    problem, _, path = message.partition(" - at `")
-    field = path.rstrip("`").removeprefix("$").removeprefix(".") or "config"
-    if "unknown field" in problem or "missing required field" in problem:
-        name = problem.split("`")[1] or '""'
-        field = f"{field}.{name}" if field != "config" else name
-        if "unknown" in problem:
-            return SettingError(
-                field, repr(_value_at(tree, field)), "is not a setting", "remove it or mind its spelling"
-            )
-        return SettingError(
-            field, "(missing)", "is needed", "add it; `smartwatts-provision config example` shows one"
-        )
-    return SettingError(field, repr(_value_at(tree, field)), problem, "correct it")
-
-
-def _value_at(tree: object, field: str) -> object:
-    for part in field.replace("[", ".").replace("]", "").split("."):
-        if isinstance(tree, dict):
-            tree = tree.get(part)
-        elif isinstance(tree, list) and part.isdigit():
-            tree = tree[int(part)]
-    return tree

@@ -3,7 +3,6 @@
 A shell only in that it opens the map's file.
 """
 
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,6 +12,7 @@ from msgspec import Meta
 
 from firmware_bridge.config import Positive
 from firmware_bridge.errors import SettingError
+from firmware_bridge.settings import convert, read_toml
 
 # The longest interval that still has the shape of a day.
 CADENCE_S_MAX = 6 * 3600
@@ -21,7 +21,10 @@ _MAP_BYTES_MAX = 64 * 1024
 # Ready maps of well-known recordings, when running from a checkout.
 CHECKOUT_MAPS = Path(__file__).parents[2] / "tests" / "maps"
 
-Column = Annotated[str, Meta(min_length=1, max_length=200)]
+Column = Annotated[
+    str,
+    Meta(min_length=1, max_length=200, description="name of a column", examples=["power_w"]),
+]
 
 
 class TimeColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,7 +34,10 @@ class TimeColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # whether a stamp names the start or the end of its interval
     stamps: Literal["start", "end"]
     # "iso", "hour" (a number 0..24 alone), or a strptime form: "%d/%m/%Y %H:%M"
-    format: Annotated[str, Meta(min_length=1, max_length=64)] = "iso"
+    format: Annotated[
+        str,
+        Meta(min_length=1, max_length=64, description="form of a time", examples=["iso", "hour", "%d/%m/%Y %H:%M"]),
+    ] = "iso"
     # IANA name of the wall time in the file; it may not change its offset within the recording
     time_zone: str = "UTC"
     # wall time of the first row, for files whose dates cannot be trusted: stamps are then counted
@@ -71,15 +77,15 @@ def load_map(path: Path) -> ReplayMap:
     """
     try:
         with path.open("rb") as file:
-            text = file.read(_MAP_BYTES_MAX).decode()
-        found = msgspec.convert(tomllib.loads(text), ReplayMap)
-    except OSError as error:
-        raise SettingError("replay.map", str(path), f"cannot be read ({error.strerror})", "check its path") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingError("replay.map", str(path), f"is not TOML: {error}", "correct that line") from error
-    except msgspec.ValidationError as error:
-        raise SettingError("replay.map", str(path), f"is not a map: {error}", "correct that key") from error
-    _check_scale(found.value)
+            data = file.read(_MAP_BYTES_MAX + 1)
+        text = data.decode("utf-8-sig")  # some editors put a mark in front
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise SettingError("replay.map", str(path), f"cannot be read ({reason})", "check its path") from error
+    if len(data) > _MAP_BYTES_MAX:
+        raise SettingError("replay.map", str(path), f"is larger than {_MAP_BYTES_MAX} bytes", "check its path")
+    found = convert(read_toml(text, "replay.map", str(path)), ReplayMap, f"{path}: ")
+    _check_scale(found.value, path)
     return found
 
 
@@ -101,11 +107,11 @@ def find_map(recording: Path, folders: Sequence[Path] = (CHECKOUT_MAPS,)) -> Pat
     )
 
 
-def _check_scale(value: ValueColumn) -> None:
+def _check_scale(value: ValueColumn, path: Path) -> None:
     if (value.unit == "relative") != (value.watts_per_unit is not None):
         raise SettingError(
-            "replay.map value.watts_per_unit",
-            str(value.watts_per_unit),
+            f"{path}: value.watts_per_unit",
+            "(missing)" if value.watts_per_unit is None else f"{value.watts_per_unit:g}",
             f'does not go with unit = "{value.unit}"',
             'give it with unit = "relative" and only then',
         )

@@ -4,7 +4,6 @@ Strict TOML. Instants are ISO 8601 (UTC when they name no zone) or, for faults, 
 scenario's start.
 """
 
-import tomllib
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -13,10 +12,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from firmware_bridge.config import Name, Positive
+from firmware_bridge.config import Name, Positive, ProfileName, UnitId
 from firmware_bridge.errors import SettingError
 from firmware_bridge.measurand import Measurand
 from firmware_bridge.reading import US_PER_S, MeterId, UtcUs
+from firmware_bridge.settings import convert, read_toml
 from firmware_bridge.simulator.faults import Fault, Silent, Spike, Stuck
 from firmware_bridge.simulator.source import Quantity
 from firmware_bridge.simulator.wall_clock import zone_named
@@ -25,6 +25,8 @@ from firmware_bridge.simulator.wall_clock import zone_named
 EXAMPLE = Path(__file__).with_name("example.toml")
 # Far beyond any demonstration's speed; a sane bound for a typing mistake.
 _RATE_MAX = 1e6
+# 10,000 faults of six lines each.
+_SCENARIO_BYTES_MAX = 2 * 1024 * 1024
 
 
 class SiteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,9 +51,9 @@ class MeterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: Name
     # Modbus unit id
-    unit: Annotated[int, Meta(ge=1, le=247)]
+    unit: UnitId
     # name of a profile in firmware_bridge/maps
-    profile: Name
+    profile: ProfileName
     quantity: Quantity
 
 
@@ -72,7 +74,7 @@ class FaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kind: Literal["stuck", "spike", "silent"]
     meter: Name
     # ISO instant, or seconds from the start
-    at: str | float
+    at: Annotated[str | float, Meta(description="instant", examples=["2026-01-05T12:00:00Z", 3600])]
     # simulated seconds
     for_s: Positive
     # a spike's measurand, with its false value, or what is added to the true one
@@ -99,27 +101,25 @@ def load_scenario(path: Path) -> Scenario:
         SettingError: unreadable, or wrong in itself; names the field, the value and the next step.
     """
     try:
-        text = path.read_text()
+        with path.open("rb") as file:
+            data = file.read(_SCENARIO_BYTES_MAX + 1)
+        text = data.decode("utf-8-sig")  # some editors put a mark in front
     except (OSError, UnicodeDecodeError) as error:
-        problem = getattr(error, "strerror", None) or str(error)
-        raise SettingError("--scenario", str(path), f"cannot be read ({problem})", "check its path") from error
-    return parse_scenario(text)
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise SettingError("--scenario", str(path), f"cannot be read ({reason})", "check its path") from error
+    if len(data) > _SCENARIO_BYTES_MAX:
+        raise SettingError("--scenario", str(path), f"is larger than {_SCENARIO_BYTES_MAX} bytes", "check its path")
+    return parse_scenario(text, str(path))
 
 
-def parse_scenario(text: str) -> Scenario:
-    """The scenario in `text`.
+def parse_scenario(text: str, file: str = "text") -> Scenario:
+    """The scenario in `text`, which stood in `file`.
 
     Raises:
         SettingError: as `load_scenario`.
     """
-    try:
-        tree = tomllib.loads(text)
-        scenario = msgspec.convert(_plain(tree), Scenario)
-    except tomllib.TOMLDecodeError as error:
-        raise SettingError("scenario", "text", f"is not TOML: {error}", "correct that line") from error
-    except msgspec.ValidationError as error:
-        problem, _, place = str(error).partition(" - at `$")
-        raise SettingError("scenario" + place.rstrip("`"), "(as given)", problem, "correct or remove it") from error
+    tree = {key: _plain(value) for key, value in read_toml(text, "scenario", file).items()}
+    scenario = convert(tree, Scenario, "scenario.")
     zone_named(scenario.site.time_zone)
     _refuse_twins("meter.name", [meter.name for meter in scenario.meters])
     _refuse_twins("meter.unit", [meter.unit for meter in scenario.meters])

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from firmware_bridge.config import BusConfig, MeterConfig
 from firmware_bridge.errors import SettingError
-from gateway.config import PageConfig, RecordConfig, SiteConfig, load, load_file
+from gateway.config import CONFIG_BYTES_MAX, PageConfig, RecordConfig, SiteConfig, load, load_file
 
 GOOD = """
 [site]
@@ -112,8 +112,8 @@ def after(section: str, line: str) -> str:
         (GOOD.replace("unit = 2", "unit = 248"), "meter[1].unit", "248"),
         (GOOD.replace("unit = 2", "unit = 99999999999999999999999"), "meter[1].unit", "99999999999999999999999"),
         (GOOD.replace("unit = 2", "unit = '2'"), "meter[1].unit", "'2'"),
-        (GOOD.replace("unit = 2", "unit = true"), "meter[1].unit", "True"),
-        (GOOD.replace("unit = 2", "unit = 2024-01-01"), "meter[1].unit", "datetime.date(2024, 1, 1)"),
+        (GOOD.replace("unit = 2", "unit = true"), "meter[1].unit", "true"),
+        (GOOD.replace("unit = 2", "unit = 2024-01-01"), "meter[1].unit", "2024-01-01"),
         (GOOD.replace("unit = 2\n", ""), "meter[1].unit", "(missing)"),
         (GOOD.replace('role = "solar"', 'role = "sun"'), "meter[1].role", "'sun'"),
         (after("[[meter]]", "rated_power_w = -1"), "meter[0].rated_power_w", "-1"),
@@ -152,6 +152,48 @@ def test_a_wrong_setting_is_named_with_its_value_and_the_next_step(text: str, fi
     assert "\n" not in error.value
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            GOOD.replace("tcp://127.0.0.1:502", "127.0.0.1:15020"),
+            "bus[0].url = '127.0.0.1:15020': is no address of a line; write \"tcp://192.168.1.20:502\".",
+        ),
+        (
+            GOOD.replace("gw-1", "Shop Ikeja"),
+            "site.gateway_id = 'Shop Ikeja': is no name of small letters, digits and \"-\", at most 63 of them; "
+            'write "shop-ikeja-01".',
+        ),
+        (
+            GOOD.replace('name = "grid"', 'name = "Main Meter"'),
+            'meter[0].name = \'Main Meter\': is no name of small letters, digits, "-" and "_", at most 32 of them; '
+            'write "main-2".',
+        ),
+        (
+            GOOD.replace('role = "grid"', 'role = "gird"'),
+            'meter[0].role = \'gird\': is none of the choices; use one of: "grid", "load", "other", "solar".',
+        ),
+        (
+            GOOD.replace("unit = 2", "unit = 300"),
+            "meter[1].unit = 300: is out of range; write a whole number from 1 to 247.",
+        ),
+        (
+            GOOD + SYNC.replace("http:", "ftp:"),
+            "sync.url = 'ftp://127.0.0.1:8080': is no address of a server; "
+            'write "https://companion.example.org" or "http://192.168.1.10:8470".',
+        ),
+        (GOOD + "[clock]\norigin = ''", "clock.origin = '': is no path of a file; write \"/srv/site/clock\"."),
+    ],
+)
+def test_a_mistake_is_told_in_plain_words(text: str, says: str):
+    assert str(refusal(text)) == says
+
+
+def test_keys_nested_without_end_and_numbers_too_long_to_print_are_refused():
+    assert refusal("a" + ".a" * 5_000 + " = 1").field == "config"
+    assert refusal(GOOD.replace("unit = 2", "unit = 0x" + "f" * 6_000)).field == "meter[1].unit"
+
+
 def test_two_of_one_name_and_a_bus_nobody_knows_are_refused():
     error = refusal(GOOD.replace('name = "solar"', 'name = "grid"'))
     assert (error.field, error.value) == ("meter.name", "'grid'")
@@ -185,8 +227,8 @@ def test_periods_that_divide_each_other_and_the_forecast_step_are_taken(poll_s: 
         (60, 30, "record.recording_period_s", "use one of: 60, 180, 300, 900"),
         (45, 135, "record.recording_period_s", "use one of: 45, 90, 180, 225, 450, 900"),
         (1, 7, "record.recording_period_s", "use one of: 1, 2, 3, 4, 5, 6, 9, 10, 12, 15, 18, 20, 25, 30"),
-        (0, 60, "record.poll_period_s", "correct it"),
-        (1, 901, "record.recording_period_s", "correct it"),
+        (0, 60, "record.poll_period_s", "write a whole number from 1 to 900"),
+        (1, 901, "record.recording_period_s", "write a whole number from 1 to 900"),
     ],
 )
 def test_periods_that_do_not_fit_are_refused_with_those_that_would(
@@ -239,6 +281,18 @@ def test_a_file_is_read_with_and_without_the_mark_that_windows_editors_write(tmp
     for encoding in ("utf-8", "utf-8-sig"):
         path.write_text(GOOD, encoding)
         assert load_file(path) == load(GOOD)
+
+
+def test_a_file_that_is_not_toml_is_named(tmp_path: Path):
+    (tmp_path / "gateway.toml").write_text("[site")
+    with pytest.raises(SettingError, match=r"config = .*gateway\.toml: is not TOML: .*at"):
+        load_file(tmp_path / "gateway.toml")
+
+
+def test_a_file_larger_than_any_configuration_is_refused(tmp_path: Path):
+    (tmp_path / "huge").write_bytes(b"#" * (CONFIG_BYTES_MAX + 1))
+    with pytest.raises(SettingError, match="is larger than 1048576 bytes"):
+        load_file(tmp_path / "huge")
 
 
 def test_a_file_that_cannot_be_read_is_a_setting_error(tmp_path: Path):

@@ -56,13 +56,26 @@ def test_a_missing_file_is_named(tmp_path):
     ("change", "says"),
     [
         (("cadence_s = 900", "cadence_s = "), "not TOML"),
-        (("cadence_s = 900", "cadence_s = 0"), "cadence_s"),
+        (
+            ("cadence_s = 900", "cadence_s = 0"),
+            "x.map.toml: cadence_s = 0: is out of range; write a whole number from 1 to",
+        ),
         (("cadence_s = 900", "cadence = 900"), "cadence"),
-        (('stamps = "start"', 'stamps = "middle"'), "stamps"),
-        (('unit = "W"', 'unit = "MWh"'), "unit"),
+        (
+            ('stamps = "start"', 'stamps = "middle"'),
+            'time.stamps = \'middle\': is none of the choices; use one of: "end", "start"',
+        ),
+        (
+            ('unit = "W"', 'unit = "MWh"'),
+            'x.map.toml: value.unit = \'MWh\': is none of the choices; use one of: "W", "kW", "kWh", "relative"',
+        ),
         (('unit = "W"', 'unit = "relative"'), "watts_per_unit"),
         (('unit = "W"', 'unit = "W"\nwatts_per_unit = 2'), "watts_per_unit"),
-        (("rated_power_w = 5000", ""), "rated_power_w"),
+        (("rated_power_w = 5000", ""), "x.map.toml: rated_power_w = (missing): is needed; add it: a number above 0"),
+        (('column = "p"', 'column = ""'), "value.column = '': is no name of a column; write"),
+        (("cadence_s = 900", "cadence_s = " + "9" * 5_000), "x.map.toml: holds a number"),
+        (("cadence_s = 900", "cadence_s = " + "[" * 20_000), "x.map.toml: is nested too deeply"),
+        (("cadence_s = 900", "#" * 70_000), "x.map.toml: is larger than 65536 bytes"),
     ],
 )
 def test_a_wrong_map_is_refused_with_the_key(tmp_path, change, says):
@@ -72,5 +85,5 @@ def test_a_wrong_map_is_refused_with_the_key(tmp_path, change, says):
 def test_bytes_that_are_no_text_are_refused(tmp_path):
     path = tmp_path / "x.map.toml"
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(SettingError, match="not TOML"):
+    with pytest.raises(SettingError, match="not UTF-8"):
         load_map(path)

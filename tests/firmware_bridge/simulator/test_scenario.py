@@ -65,9 +65,18 @@ def test_an_instant_that_is_none_is_refused():
         (METER + "[site]\nseed = -1", "scenario.site.seed"),
         (METER + "[site]\nrate = 0", "scenario.site.rate"),
         (METER + '[site]\ntime_zone = "Mars"', "Mars"),
-        (METER.replace("unit = 1", "unit = 248"), "scenario.meter[0].unit"),
-        (METER.replace('"grid"\n', '"wind"\n'), "scenario.meter[0].quantity"),
-        (METER.replace('name = "grid"', 'name = "The Grid"'), "scenario.meter[0].name"),
+        (
+            METER.replace("unit = 1", "unit = 248"),
+            "scenario.meter[0].unit = 248: is out of range; write a whole number from 1 to 247",
+        ),
+        (
+            METER.replace('"grid"\n', '"wind"\n'),
+            "scenario.meter[0].quantity = 'wind': is none of the choices; use one of: ",
+        ),
+        (
+            METER.replace('name = "grid"', 'name = "The Grid"'),
+            "scenario.meter[0].name = 'The Grid': is no name of small letters",
+        ),
         (METER + METER, "meter.name = 'grid': is given twice"),
         (METER + METER.replace('name = "grid"', 'name = "b"'), "meter.unit = 1: is given twice"),
         (METER.replace('quantity = "grid"', 'quantity = "replay"'), "add [replay] with file"),
@@ -78,7 +87,14 @@ def test_an_instant_that_is_none_is_refused():
         (METER + FAULT + "value = 3\n", "has no register, value or add"),
         (METER + FAULT.replace("stuck", "spike"), "needs register"),
         (METER + FAULT.replace("stuck", "spike") + 'register = "voltage_v"\n', "one of value and add"),
-        (METER + FAULT.replace("stuck", "spike") + 'register = "volts"\nadd = 1\n', "scenario.fault[0].register"),
+        (
+            METER + FAULT.replace("stuck", "spike") + 'register = "volts"\nadd = 1\n',
+            "scenario.fault[0].register = 'volts': is none of the choices",
+        ),
+        (METER + FAULT.replace("at = 60", "at = []"), 'at = []: is no instant; write "2026-01-05T12:00:00Z" or 3600'),
+        ("a = " + "1" * 5_000, "scenario = text: holds a number"),
+        ("a = " + "[" * 100_000, "scenario = text: is nested too deeply"),
+        ("a" + ".a" * 5_000 + " = 1", "scenario = text: is nested too deeply"),
     ],
 )
 def test_a_wrong_scenario_is_refused_with_the_field(text, says):
@@ -86,7 +102,7 @@ def test_a_wrong_scenario_is_refused_with_the_field(text, says):
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
-    for content in (None, b"\xff\xfe"):
+    for content in (None, b"\xff\xfe", b"#" * 3_000_000):
         path = tmp_path / "s.toml"
         if content is not None:
             path.write_bytes(content)
@@ -113,6 +129,17 @@ def test_the_example_shows_every_setting_and_the_defaults():
     shown = set(re.findall(r"^(?:# (?:or: )?)?(\w+) = ", EXAMPLE.read_text(), re.MULTILINE))
     assert wanted - shown == set()
     assert load_scenario(EXAMPLE).site == settings_of.SiteSettings()
+
+
+def test_a_file_that_is_not_toml_is_named(tmp_path):
+    (tmp_path / "s.toml").write_text("a = ")
+    with pytest.raises(SettingError, match=r"scenario = .*s\.toml: is not TOML: "):
+        load_scenario(tmp_path / "s.toml")
+
+
+def test_the_mark_that_windows_editors_write_does_no_harm(tmp_path):
+    (tmp_path / "s.toml").write_text(METER, "utf-8-sig")
+    assert load_scenario(tmp_path / "s.toml") == parse_scenario(METER)
 
 
 @settings(max_examples=60)
