@@ -31,6 +31,8 @@ _YEARS = (1970, 2100)
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - wall time, its zone is applied last
 # What one row is worth in the measurand's unit.
 _POWER_W_MAX = Measurand.ACTIVE_POWER_W.facts.plausible_high
+# A breaker lets a fifth more through for longer than the intervals of a recording.
+_OVERLOAD_MAX = 1.2
 _SHOWN_CHARS = 40
 
 
@@ -47,8 +49,8 @@ def read_recording(path: Path, form: ReplayMap) -> Recording:
     """The recording at `path`, read as `form` says.
 
     Raises:
-        SettingError: unreadable, a column missing, a cell that is no number or no time, rows that
-            do not follow each other by the cadence, or none at all.
+        SettingError: unreadable, a column missing, a cell that is no number or no time or more than
+            the site can draw, rows that do not follow each other by the cadence, or none at all.
     """
     stamp_of = _stamp_reader(form.time)
     watts_per_unit = _watts_per_unit(form.value, form.cadence_s)
@@ -56,10 +58,7 @@ def read_recording(path: Path, form: ReplayMap) -> Recording:
     for row, stamp, value in _cells(path, form.time.column, form.value.column):
         stamps_s.append(stamp_of(row, stamp))
         watts.append(_number(form.value.column, row, value) * watts_per_unit)
-        if abs(watts[-1]) > _POWER_W_MAX:
-            raise _bad_cell(
-                form.value.column, value, row, f"is more than {_POWER_W_MAX / 1e6:g} MW", "check the map's unit"
-            )
+        _check_power(watts[-1], form, row, value)
     if not watts:
         raise SettingError("replay.file", str(path), "has no rows", "give a recording with data")
     if form.rows is not None and len(watts) != form.rows:
@@ -125,6 +124,20 @@ def _number(column: str, row: int, text: str) -> float:
     if not math.isfinite(number):
         raise _bad_cell(column, text, row, "is not a number", "correct or fill that row")
     return number
+
+
+def _check_power(power_w: float, form: ReplayMap, row: int, text: str) -> None:
+    """The site's breaker tells a column of watts that is mapped as kW from one that is not."""
+    if abs(power_w) > _POWER_W_MAX:
+        problem, next_step = f"is more than {_POWER_W_MAX / 1e6:g} MW", f'correct value.unit = "{form.value.unit}"'
+        raise _bad_cell(form.value.column, text, row, problem, f"{next_step} in the map")
+    if abs(power_w) > form.rated_power_w * _OVERLOAD_MAX:
+        raise SettingError(
+            f"replay column {form.value.column}",
+            repr(text[:_SHOWN_CHARS]),
+            f"is {abs(power_w):.0f} W at row {row}, more than the map's rated_power_w = {form.rated_power_w:.0f}",
+            f'correct value.unit = "{form.value.unit}" or rated_power_w in the map',
+        )
 
 
 def _watts_per_unit(value: ValueColumn, cadence_s: int) -> float:

@@ -65,7 +65,9 @@ def test_stamps_at_the_end_name_the_interval_before(tmp_path):
     ],
 )
 def test_every_unit_ends_in_watts(tmp_path, form, watts):
-    assert read(tmp_path, ROWS, form).power_w.tolist() == pytest.approx(watts)
+    assert read(tmp_path, ROWS, msgspec.structs.replace(form, rated_power_w=1e6)).power_w.tolist() == pytest.approx(
+        watts
+    )
 
 
 def test_another_form_of_time_and_a_fixed_zone(tmp_path):
@@ -111,6 +113,7 @@ def test_hours_without_dates_are_counted_from_the_first_row(tmp_path):
         (["2026-01-01 00:00,nan"], "is not a number at row 1"),
         (["2026-01-01 00:00,1e400"], "is not a number at row 1"),
         (["2026-01-01 00:00,3e6"], "more than 2 MW at row 1"),
+        (["2026-01-01 00:00,6001"], "more than the map's rated_power_w = 5000"),
         (["yesterday,1"], "'yesterday': is not a time of the form \"iso\" at row 1"),
         (["0001-01-01 00:00,1"], "is not a time"),
         (["2026-01-01 00:00"], "row 1 has only 1 columns"),
@@ -145,6 +148,19 @@ def test_a_map_that_does_not_fit_is_named(tmp_path, form, says):
     with pytest.raises(SettingError) as caught:
         read(tmp_path, ROWS, form)
     assert says in str(caught.value)
+
+
+def test_watts_taken_for_kilowatts_are_refused_with_both_settings(tmp_path):
+    with pytest.raises(SettingError) as caught:
+        read(tmp_path, ["2026-01-01 00:00,1", "2026-01-01 00:15,-600"], value(unit="kW"))
+    assert str(caught.value) == (
+        "replay column p = '-600': is 600000 W at row 2, more than the map's rated_power_w = 5000; "
+        'correct value.unit = "kW" or rated_power_w in the map.'
+    )
+
+
+def test_a_recording_may_pass_the_breaker_by_a_fifth(tmp_path):
+    assert read(tmp_path, ["2026-01-01 00:00,6000", "2026-01-01 00:15,-6000"]).power_w.tolist() == [6000, -6000]
 
 
 def test_hours_need_the_first_date(tmp_path):
