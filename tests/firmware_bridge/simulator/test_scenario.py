@@ -112,7 +112,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
 
 def test_the_example_can_be_set_up(tmp_path):
     stage = set_stage(load_scenario(EXAMPLE), tmp_path)
-    assert [meter.name for meter in stage.meters] == ["main", "roof"]
+    assert [meter.name for meter in stage.meters] == ["main"]
 
 
 def test_the_example_can_be_read_with_every_setting_switched_on():
@@ -128,7 +128,7 @@ def test_the_example_shows_every_setting_and_the_defaults():
     assert {"seed", "unit", "file", "for_s"} <= wanted
     shown = set(re.findall(r"^(?:# (?:or: )?)?(\w+) = ", EXAMPLE.read_text(), re.MULTILINE))
     assert wanted - shown == set()
-    assert load_scenario(EXAMPLE).site == settings_of.SiteSettings()
+    assert load_scenario(EXAMPLE).site == settings_of.SiteSettings(solar_peak_w=0.0), "as it says itself"
 
 
 def test_a_file_that_is_not_toml_is_named(tmp_path):
