@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from firmware_bridge.catalog import load_profile
 from firmware_bridge.clock import Clock
 from firmware_bridge.config import BusConfig, MeterConfig
-from firmware_bridge.errors import BadReplyError, ExceptionReplyError, LineError, NoReplyError
+from firmware_bridge.errors import BadReplyError, ExceptionReplyError, LineError, NoReplyError, SettingError
 from firmware_bridge.meter import Meter, MeterHealth, News
+from firmware_bridge.profile import Profile
 from firmware_bridge.reading import MonotonicS, Reading, Series, UtcUs
 from firmware_bridge.transport import ModbusTcpLine
 
@@ -25,11 +26,11 @@ class Bridge:
         """Load the profiles and plan the reads; nothing is opened yet.
 
         Raises:
-            SettingError: an unknown profile, or an address that cannot be one.
+            SettingError: an unknown profile, which names its meter, or an address that cannot be one.
         """
         assert {meter.bus for meter in meters} <= {bus.name for bus in buses}, "each meter needs its bus"
         self._clock = clock
-        self._meters = [Meter(config, load_profile(config.profile)) for config in meters]
+        self._meters = [Meter(config, _profile_of(config)) for config in meters]
         self._lines = [
             _Line(ModbusTcpLine(bus), [meter for meter in self._meters if meter.config.bus == bus.name], clock)
             for bus in buses
@@ -67,6 +68,14 @@ class Bridge:
         """Drop all connections."""
         for line in self._lines:
             line.close()
+
+
+def _profile_of(meter: MeterConfig) -> Profile:
+    try:
+        return load_profile(meter.profile)
+    except SettingError as error:
+        field = f"meter.{meter.name}.profile"
+        raise SettingError(field, repr(meter.profile), error.problem, error.next_step) from error
 
 
 class _Line:

@@ -62,7 +62,7 @@ def test_the_series_of_all_meters_are_known_before_anything_is_read():
 
 def test_a_wrong_setting_is_told_before_anything_is_read():
     unknown = MeterConfig("grid", "mains", 1, "sdm630")
-    with pytest.raises(SettingError, match="profile = 'sdm630': is not a known meter; use one of"):
+    with pytest.raises(SettingError, match=r"^meter\.grid\.profile = 'sdm630': is not a known meter; use one of"):
         Bridge([BusConfig("mains", "tcp://127.0.0.1:1")], [unknown], SimClock())
     with pytest.raises(SettingError, match=r"bus.mains.url"):
         Bridge([BusConfig("mains", "tcp://127.0.0.1:0")], [GRID], SimClock())
