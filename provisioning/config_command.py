@@ -4,13 +4,14 @@ from pathlib import Path
 
 import click
 import msgspec
+from msgspec.structs import replace
 
+from firmware_bridge.bridge import Bridge
+from firmware_bridge.clock import SystemClock
 from firmware_bridge.errors import Exit, SettingError
-from gateway.config import Config, load
-from provisioning.explain import explain
+from gateway.config import Config, load_file
+from provisioning.explain import explain, warnings
 
-# 250 meters of ten lines each are below 100 kB: beyond this it is some other file.
-CONFIG_BYTES_MAX = 1024 * 1024
 EXAMPLE = Path(__file__).with_name("example.toml")
 
 
@@ -23,24 +24,25 @@ def config_group() -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def validate(file: Path, *, as_json: bool) -> int:
-    """Check FILE and say what a gateway started with it will do.
+    """Check FILE and say what a gateway started with it will do on this machine.
 
-    Exit code 0 when it can be used, 2 when not; then one sentence names the field, the value and
-    the next step.
+    Exit code 0 when it can be used; what works but looks like a slip is listed under "mind:". Exit
+    code 2 when not; then one sentence names the field, the value and the next step.
     """
     try:
-        config = read_config(file)
-        check_profiles(config)
+        written = load_file(file)
+        config = _located(written, Path.cwd())
+        check_machine(config)
     except SettingError as error:
         if not as_json:
             raise
         click.echo(_json({"ok": False, "field": error.field, "value": error.value}, error))
         return error.exit_code
-    sentences = explain(config)
+    sentences, mind = explain(config), warnings(written)
     if as_json:
-        click.echo(_json({"ok": True, "sentences": sentences, "config": config}))
+        click.echo(_json({"ok": True, "sentences": sentences, "mind": mind, "config": config}))
     else:
-        click.echo("\n".join(sentences))
+        click.echo("\n".join([*sentences, *(["mind:"] if mind else []), *(f"  {one}" for one in mind)]))
     return Exit.OK
 
 
@@ -50,45 +52,56 @@ def example() -> None:
     click.echo(EXAMPLE.read_text(encoding="utf-8"), nl=False)
 
 
-def read_config(file: Path) -> Config:
-    """The configuration in `file`.
+def check_machine(config: Config) -> None:
+    """Whether a gateway with `config`, whose paths are absolute, could start on this machine; changes nothing.
 
     Raises:
-        SettingError: it cannot be read, is not text, or does not hold a configuration.
+        SettingError: it could not; as the gateway itself would say it.
     """
+    Bridge(config.buses, config.meters, SystemClock())  # profiles and addresses; opens no line
+    _check_store(Path(config.store.folder))
+    if config.update is not None:
+        _check_root(Path(config.update.root))
+
+
+def _located(config: Config, folder: Path) -> Config:
+    """`config` with its relative paths seen from `folder`."""
+    store, update, clock = config.store, config.update, config.clock
+    return replace(
+        config,
+        store=replace(store, folder=str(folder / store.folder)),
+        update=update and replace(update, root=str(folder / update.root)),
+        clock=clock and replace(clock, origin=str(folder / clock.origin)),
+    )
+
+
+def _check_store(folder: Path) -> None:
+    """What is there of the way to the folder must be folders. Rights are not looked at: the service has its own."""
+    for place in (folder, *folder.parents):
+        try:
+            if place.is_dir():
+                return
+            is_there = place.exists()
+        except PermissionError:
+            return
+        except OSError as error:
+            raise SettingError(
+                "store.folder", str(folder), f"cannot be used ({error.strerror})", "name another folder"
+            ) from error
+        if is_there:
+            raise SettingError(
+                "store.folder", str(folder), f"cannot be made, {place} is a file", "name a folder, or a new one"
+            )
+
+
+def _check_root(root: Path) -> None:
     try:
-        with file.open("rb") as stream:
-            data = stream.read(CONFIG_BYTES_MAX + 1)
+        with root.open("rb") as file:
+            file.read(1)
     except OSError as error:
         raise SettingError(
-            "FILE", str(file), f"cannot be read ({error.strerror})", "give the path of a configuration"
+            "update.root", str(root), f"cannot be read ({error.strerror})", "copy root.json of the repository there"
         ) from error
-    if len(data) > CONFIG_BYTES_MAX:
-        raise SettingError(
-            "FILE", str(file), f"is larger than {CONFIG_BYTES_MAX} bytes", "give the path of a configuration"
-        )
-    try:
-        return load(data.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise SettingError(
-            "FILE", str(file), f"is not UTF-8 text (byte {error.start})", "save it as UTF-8"
-        ) from error
-
-
-def check_profiles(config: Config) -> None:
-    """Whether every meter's profile exists and can be used.
-
-    Raises:
-        SettingError: one does not; names the meter.
-    """
-    from firmware_bridge.catalog import load_profile
-
-    for meter in config.meters:
-        try:
-            load_profile(meter.profile)
-        except SettingError as error:
-            field = f"meter.{meter.name}.profile"
-            raise SettingError(field, repr(meter.profile), error.problem, error.next_step) from error
 
 
 def _json(answer: dict[str, object], error: SettingError | None = None) -> str:

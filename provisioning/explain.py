@@ -2,10 +2,13 @@
 
 import ipaddress
 from collections.abc import Iterator
+from pathlib import PurePath
 
 from firmware_bridge.config import BusConfig, MeterConfig
 from gateway.config import Config
 
+# Less than 2.2 A at 230 V, below the smallest main breaker on sale.
+RATED_POWER_W_USUAL_MIN = 500.0
 _ROLE_WORDS = {
     "grid": "the grid connection",
     "solar": "the solar inverter",
@@ -26,6 +29,31 @@ def explain(config: Config) -> list[str]:
         _showing(config),
         *_simulated(config),
     ]
+
+
+def warnings(config: Config) -> list[str]:
+    """What in `config`, as it is written, works but looks like a slip; one sentence each."""
+    return [*_small_breakers(config.meters), *_relative_paths(config)]
+
+
+def _small_breakers(meters: list[MeterConfig]) -> Iterator[str]:
+    for meter in meters:
+        if meter.rated_power_w < RATED_POWER_W_USUAL_MIN:
+            yield (
+                f"meter.{meter.name}.rated_power_w = {meter.rated_power_w:g}: less than any main breaker lets "
+                f"through; if {meter.rated_power_w:g} kW are meant, write {meter.rated_power_w * 1e3:.0f}."
+            )
+
+
+def _relative_paths(config: Config) -> Iterator[str]:
+    paths = {"store.folder": config.store.folder}
+    if config.update is not None:
+        paths["update.root"] = config.update.root
+    if config.clock is not None:
+        paths["clock.origin"] = config.clock.origin
+    for field, path in paths.items():
+        if not PurePath(path).is_absolute():
+            yield f"{field} = {path!r}: a gateway that is started in another folder takes another one."
 
 
 def _reading(config: Config) -> Iterator[str]:

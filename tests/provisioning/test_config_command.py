@@ -7,9 +7,9 @@ from firmware_bridge.errors import Exit
 from firmware_bridge.simulator.scenario import EXAMPLE as SIMULATOR_EXAMPLE
 from firmware_bridge.simulator.scenario import load_scenario
 from gateway import config as gateway_config
-from gateway.config import load
+from gateway.config import CONFIG_BYTES_MAX, load
 from provisioning.__main__ import main
-from provisioning.config_command import CONFIG_BYTES_MAX, EXAMPLE
+from provisioning.config_command import EXAMPLE
 
 
 @pytest.fixture
@@ -98,6 +98,64 @@ def test_a_mistake_as_json_names_its_parts(file, capsys):
     assert (answer["ok"], answer["field"], answer["value"]) == (False, "meter[0].unit", "300")
 
 
+UPDATE = '[update]\nurl = "https://models.example"\nroot = "{root}"\n'
+
+
+def test_a_root_that_cannot_be_read_is_refused(file, tmp_path, capsys):
+    (tmp_path / "root.json").write_text("{}")
+    good = file.read_text()
+    for root, problem in (("none.json", "No such file"), (".", "Is a directory"), ("root.json/x", "Not a directory")):
+        file.write_text(good + UPDATE.format(root=tmp_path / root))
+        assert main(["config", "validate", str(file)]) == Exit.BAD_SETTING
+        assert f"update.root = {tmp_path / root}: cannot be read ({problem}" in capsys.readouterr().err
+    file.write_text(good + UPDATE.format(root=tmp_path / "root.json"))
+    assert main(["config", "validate", str(file)]) == Exit.OK
+
+
+def test_a_store_that_lies_in_a_file_is_refused(file, tmp_path, capsys):
+    (tmp_path / "plain").write_text("")
+    good = file.read_text()
+    for folder in ("plain", "plain/below"):
+        file.write_text(good.replace("/var/lib/smartwatts", str(tmp_path / folder)))
+        assert main(["config", "validate", str(file)]) == Exit.BAD_SETTING
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert f"store.folder = {tmp_path / folder}: cannot be made, {tmp_path / 'plain'} is a file" in err
+    file.write_text(good.replace("/var/lib/smartwatts", "x" * 300))
+    assert main(["config", "validate", str(file)]) == Exit.BAD_SETTING
+    assert "cannot be used (File name too long)" in capsys.readouterr().err
+
+
+def test_a_port_that_no_line_has_is_refused_as_the_gateway_would(file, capsys):
+    file.write_text(file.read_text().replace(":502", ":99999"))
+    assert main(["config", "validate", str(file)]) == Exit.BAD_SETTING
+    assert "bus.cabinet.url" in capsys.readouterr().err
+
+
+def test_relative_paths_are_shown_where_they_end(file, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "root.json").write_text("{}")
+    file.write_text(file.read_text().replace("/var/lib/smartwatts", "data") + UPDATE.format(root="root.json"))
+    assert main(["config", "validate", str(file)]) == Exit.OK
+    out = capsys.readouterr().out
+    assert f"of every minute in {tmp_path}/data;" in out
+    assert f"trusts what {tmp_path}/root.json trusts" in out
+    assert main(["config", "validate", str(file), "--json"]) == Exit.OK
+    assert msgspec.json.decode(capsys.readouterr().out)["config"]["store"]["folder"] == f"{tmp_path}/data"
+
+
+def test_what_works_but_looks_like_a_slip_is_listed_under_mind(file, capsys):
+    assert main(["config", "validate", str(file)]) == Exit.OK
+    assert "mind:" not in capsys.readouterr().out
+    file.write_text(re.sub(r"rated_power_w = [0-9.]+", "rated_power_w = 22", file.read_text()))
+    assert main(["config", "validate", str(file)]) == Exit.OK
+    said, _, minded = capsys.readouterr().out.partition("\nmind:\n")
+    assert "This is the gateway" in said
+    assert "  meter.main.rated_power_w = 22: less than any main breaker" in minded
+    assert main(["config", "validate", str(file), "--json"]) == Exit.OK
+    assert len(msgspec.json.decode(capsys.readouterr().out)["mind"]) >= 1
+
+
 def test_files_that_are_no_configuration_are_refused_by_name(tmp_path, capsys):
     wrong = {
         "missing": None,
@@ -108,6 +166,6 @@ def test_files_that_are_no_configuration_are_refused_by_name(tmp_path, capsys):
         if data is not None:
             (tmp_path / name).write_bytes(data)
         assert main(["config", "validate", str(tmp_path / name)]) == Exit.BAD_SETTING
-        assert f"FILE = {tmp_path / name}" in capsys.readouterr().err
+        assert f"config = {tmp_path / name}: " in capsys.readouterr().err
     assert main(["config", "validate", str(tmp_path)]) == Exit.BAD_SETTING
     assert "Is a directory" in capsys.readouterr().err

@@ -1,5 +1,5 @@
 from gateway.config import load
-from provisioning.explain import explain
+from provisioning.explain import explain, warnings
 
 SMALLEST = """
 [site]
@@ -59,6 +59,19 @@ def test_a_page_that_strangers_can_read_is_shouted():
     assert "http://[::1]:8480/ to this machine alone" in said("[page]", 'host = "::1"')
     assert "to EVERYONE who can reach" in said("[page]", 'host = "0.0.0.0"')
     assert "at a port that the system chooses" in said("[page]", "port = 0")
+
+
+def test_kilowatts_in_the_place_of_watts_are_pointed_out():
+    assert warnings(load(SMALLEST)) == []
+    assert warnings(load(SMALLEST + "rated_power_w = 500")) == []
+    assert warnings(load(SMALLEST + "rated_power_w = 22")) == [
+        "meter.main.rated_power_w = 22: less than any main breaker lets through; if 22 kW are meant, write 22000."
+    ]
+
+
+def test_a_path_that_depends_on_where_the_gateway_starts_is_pointed_out():
+    some = warnings(load(SMALLEST + "[store]\nfolder = 'data'\n[clock]\norigin = '/tmp/clock'"))
+    assert some == ["store.folder = 'data': a gateway that is started in another folder takes another one."]
 
 
 def test_simulated_time_is_shouted():
