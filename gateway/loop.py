@@ -5,6 +5,7 @@ concludes is written in one transaction, so reading and decision stand or fall t
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,10 +17,11 @@ import numpy as np
 from firmware_bridge.bridge import Bridge
 from firmware_bridge.clock import Clock
 from firmware_bridge.reading import US_PER_S, UtcUs, floor_us
+from gateway import SOFTWARE
 from gateway.config import Config
 from gateway.contract.inputs import DAY_STEPS, STEP_US, forecast_tensor, is_forecastable, scale_window
 from gateway.contract.readings import unpack_block
-from gateway.contract.records import Aggregate, AnomalyRecord, DecisionRecord, ForecastRecord, Record
+from gateway.contract.records import Aggregate, AnomalyRecord, DecisionRecord, ForecastRecord, Record, StatusRecord
 from gateway.core.anomaly import AnomalyRules
 from gateway.core.decision import decide, is_news
 from gateway.core.forecast import baseline, from_model, lowest_w
@@ -29,6 +31,8 @@ from gateway.core.site import Site, SiteState
 from gateway.core.window import Window
 from gateway.shell.inference import Inference
 from gateway.shell.store import Store
+
+log = logging.getLogger(__name__)
 
 # What a sweep may take of its period: the rest is for thinking and writing.
 SWEEP_FRACTION = 0.8
@@ -92,8 +96,10 @@ class Loop:
     async def restore(self, history_us: int) -> None:
         """Fill the window from the store: after a restart the gateway knows what it knew."""
         blocks = [block async for block in self._store.blocks_since(UtcUs(self._clock.utc_us() - history_us))]
+        now_us = self._clock.utc_us()
         for block in reversed(blocks):
-            self._feed_window(block.start_us, unpack_block(block))
+            if block.start_us <= now_us:  # else it was written while the clock ran ahead
+                self._feed_window(block.start_us, unpack_block(block))
 
     async def run(self) -> None:
         """Tick until `stop`, then write what is open."""
@@ -107,8 +113,15 @@ class Loop:
             self._note_lateness(tick_us)
             await self._tick(tick_us)
             self._alive()
-            tick_us = next_tick(tick_us, self._clock.utc_us(), self._poll_us)
+            before_us, tick_us = tick_us, next_tick(tick_us, self._clock.utc_us(), self._poll_us)
+            if tick_us < before_us:
+                await self._note_step_back(before_us, tick_us)
         await self._store.append([closed.block for closed in self._period.close()], self._clock.utc_us())
+
+    async def _note_step_back(self, before_us: UtcUs, after_us: UtcUs) -> None:
+        detail = f"the clock was set back by {(before_us - after_us) / US_PER_S:.0f} s"
+        log.warning("clock stepped: %s", detail)
+        await self._store.append([StatusRecord(after_us, "clock_stepped", SOFTWARE, detail)], after_us)
 
     def stop(self) -> None:
         """End `run` soon: no transaction is cut short, only the wait for time or for silent meters."""
@@ -119,7 +132,7 @@ class Loop:
         sweep = self._bridge.sweep(tick_us, self._sweep_deadline_s)
         if (readings := await self._unless_stopped(sweep, grace_s=LAST_ANSWER_S)) is None:
             return
-        row = align(tick_us, readings)
+        row = align(tick_us, readings, self._poll_us)
         site = self._site.state(row.values)
         self._note_grid(tick_us, site)
         records: list[Record] = [*self.rules.look(row, site)]
@@ -175,17 +188,10 @@ class Loop:
             question = self._inference.forecast(tensor[np.newaxis])
             if (answer := await self._unless_stopped(question, grace_s=LAST_ANSWER_S)) is not None:
                 output, bundle = answer
-                forecasts.insert(
-                    0,
-                    from_model(
-                        output[0],
-                        scaled,
-                        lowest_w(history, known),
-                        bundle=bundle,
-                        issued_us=tick_us,
-                        start_us=start_us,
-                    ),
-                )
+                floor_w = lowest_w(history, known)
+                said = from_model(output[0], scaled, floor_w, bundle=bundle, issued_us=tick_us, start_us=start_us)
+                if said is not None:
+                    forecasts.insert(0, said)
         return forecasts
 
     def _decide(self, tick_us: UtcUs) -> list[Record]:

@@ -23,6 +23,8 @@ from gateway.contract.inputs import (
 )
 from gateway.contract.records import ForecastRecord, Rung
 
+# A gigawatt is a power station: a model that says so has lost its mind, finite or not.
+FORECAST_W_MAX = 1e9
 # The 90 % point of a normal distribution: turns a spread into the distance of the outer quantiles.
 _Z90 = 1.2816
 _MAD_TO_SIGMA = 1.4826
@@ -67,9 +69,14 @@ def baseline(
 
 def from_model(
     output: F32, scaled: Scaled, floor_w: float, *, bundle: str, issued_us: UtcUs, start_us: UtcUs
-) -> ForecastRecord:
-    """What the model said, in watts and not below `floor_w`, naming the bundle that said it."""
+) -> ForecastRecord | None:
+    """What the model said, in watts and not below `floor_w`, naming the bundle that said it.
+
+    None when it cannot be meant: then the baseline speaks.
+    """
     quantiles = np.maximum(restore_w(output, scaled), floor_w)
+    if not (np.abs(quantiles) < FORECAST_W_MAX).all():
+        return None
     return _record(quantiles, rung="model", bundle=bundle, issued_us=issued_us, start_us=start_us)
 
 

@@ -38,20 +38,28 @@ class ClosedPeriod:
     aggregates: list[Aggregate]
 
 
-def align(tick_us: UtcUs, readings: Sequence[Reading]) -> GridRow:
+def align(tick_us: UtcUs, readings: Sequence[Reading], poll_us: int) -> GridRow:
     """The row of one sweep; readings come in the order of the series.
 
-    NaN and infinity are no values: missing. What is beyond `VALUE_MAX` is kept as that.
+    NaN and infinity are no values: missing. So is a reading that came when its tick was long over (the
+    machine stood still); half a period of slack is for a clock that is being corrected. What is beyond
+    `VALUE_MAX` is kept as that.
     """
+    first_us, end_us = tick_us - poll_us // 2, tick_us + poll_us
     values = np.array([np.nan if r.value is None else r.value for r in readings], dtype=np.float64)
     quality = np.array([r.quality for r in readings], dtype=np.uint8)
-    none = ~np.isfinite(values)
+    none = ~np.isfinite(values) | np.array([not first_us <= r.at_us < end_us for r in readings], dtype=np.bool_)
     values[none], quality[none] = np.nan, Quality.MISSING
     return GridRow(tick_us, np.clip(values, -VALUE_MAX, VALUE_MAX), quality)
 
 
 def next_tick(tick_us: UtcUs, now_us: UtcUs, poll_us: int) -> UtcUs:
-    """The tick after `tick_us`: on the grid, and not in the past. A late loop skips, never crowds."""
+    """The tick after `tick_us`: on the grid, and not in the past. A late loop skips, never crowds.
+
+    A clock that was set back is followed at once: waiting for the old time would mean hours unread.
+    """
+    if now_us < tick_us - poll_us:
+        return UtcUs(floor_us(now_us, poll_us) + poll_us)
     following = UtcUs(tick_us + poll_us)
     return following if now_us < following + poll_us else floor_us(now_us, poll_us)
 

@@ -13,6 +13,9 @@ from firmware_bridge.reading import MeterId, Series
 _VOLTAGES = (Measurand.VOLTAGE_V, Measurand.VOLTAGE_L1_V, Measurand.VOLTAGE_L2_V, Measurand.VOLTAGE_L3_V)
 # Below half of nominal nothing that is plugged in works: the grid is out, whatever is left of it.
 OUTAGE_FRACTION = 0.5
+# What all main breakers let through together, and a fifth for their tolerance: more is a meter's nonsense,
+# and one such value in a week would make everything else look small to the model.
+BELIEVABLE_FACTOR = 1.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,9 @@ class Site:
         self._grid = _power_columns(columns, meters, "grid")
         self._solar = _power_columns(columns, meters, "solar")
         self._load = _power_columns(columns, meters, "load")
+        self._believable_w = BELIEVABLE_FACTOR * sum(
+            meter.rated_power_w for meter in meters if meter.role in ("grid", "solar", "load")
+        )
         grid_meters = {meter.name for meter in meters if meter.role == "grid"}
         self._voltage = [
             column for one, column in columns.items() if one.meter in grid_meters and one.measurand in _VOLTAGES
@@ -47,9 +53,12 @@ class Site:
         return SiteState(
             grid_w=grid,
             solar_w=solar,
-            consumption_w=self._consumption(grid, solar, load),
+            consumption_w=self._believed(self._consumption(grid, solar, load)),
             grid_is_up=not known.size or bool(known.max() >= self._outage_v),
         )
+
+    def _believed(self, power_w: float | None) -> float | None:
+        return None if power_w is None or abs(power_w) > self._believable_w else power_w
 
     def _consumption(self, grid: float | None, solar: float | None, load: float | None) -> float | None:
         if not self._grid:

@@ -23,7 +23,7 @@ class Window:
         self._end_us: UtcUs | None = None
 
     def add(self, start_us: UtcUs, mean_w: float | None, polls: int) -> None:
-        """Take the mean of one recording period that began at `start_us`; old ones out of reach are ignored."""
+        """Take the mean of one recording period that began at `start_us`."""
         end_us = UtcUs(floor_us(start_us, STEP_US) + STEP_US)
         self.advance(end_us)
         assert self._end_us is not None
@@ -33,14 +33,22 @@ class Window:
             self._weights[index] += polls
 
     def advance(self, end_us: UtcUs) -> None:
-        """Let the window end at `end_us` (never earlier than before); steps without data are unknown."""
+        """Let the window end at `end_us`; steps without data are unknown.
+
+        More than a step back means that the clock was set back: what lies ahead of it now is dropped.
+        """
         if self._end_us is None:
             self._end_us = end_us
-        steps = min((end_us - self._end_us) // STEP_US, HISTORY_STEPS)
+        steps = max(-HISTORY_STEPS, min((end_us - self._end_us) // STEP_US, HISTORY_STEPS))
         if steps > 0:
             for ring in (self._sums, self._weights):
                 ring[:-steps] = ring[steps:]
                 ring[HISTORY_STEPS - steps :] = 0.0
+            self._end_us = end_us
+        elif steps < -1:
+            for ring in (self._sums, self._weights):
+                ring[-steps:] = ring[:steps]
+                ring[:-steps] = 0.0
             self._end_us = end_us
 
     def history(self) -> tuple[F64, Mask]:

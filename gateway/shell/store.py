@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 FILE_NAME = "store.sqlite"
 _FETCH_ROWS = 256
+# A board without a clock begins in 1970: such a stamp says nothing of how old a record is.
+_NO_CLOCK_US = 10 * 366 * 86_400 * 1_000_000
 # Read beyond what a batch takes: at most this many records, of 256 KiB at most.
 _BATCH_FETCH_ROWS = 16
 
@@ -144,7 +146,7 @@ class Store:
         ) as cursor:
             while rows := await cursor.fetchmany(_FETCH_ROWS):
                 for recorded_us, body in rows:
-                    if recorded_us < since_us:
+                    if _NO_CLOCK_US < recorded_us < since_us:
                         return
                     if (block := _block(body)) is not None:
                         yield block

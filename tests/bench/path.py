@@ -61,7 +61,7 @@ async def _ours(folder: Path, record: RecordConfig, meters: list[MeterConfig], s
             Reading(one.meter, one.measurand, tick_us, value, Quality.GOOD)
             for one, value in zip(series, values, strict=True)
         ]
-        row = align(tick_us, readings)
+        row = align(tick_us, readings, poll_us)
         records = [*rules.look(row, site.state(row.values))]
         records += [closed.block for closed in period.add(row)]
         if records:

@@ -22,12 +22,12 @@ Cell = tuple[float | None, Quality]
 Poll = tuple[int, tuple[Cell, Cell]]
 
 
-def reading(series: Series, cell: Cell) -> Reading:
-    return Reading(series.meter, series.measurand, START_US, *cell)
+def reading(series: Series, cell: Cell, at_us: int) -> Reading:
+    return Reading(series.meter, series.measurand, UtcUs(at_us), *cell)
 
 
 def row(tick_us: int, *cells: Cell) -> GridRow:
-    return align(UtcUs(tick_us), [reading(*pair) for pair in zip(SERIES, cells, strict=True)])
+    return align(UtcUs(tick_us), [reading(*pair, tick_us) for pair in zip(SERIES, cells, strict=True)], S)
 
 
 def good(tick_us: int, value: float) -> GridRow:
@@ -209,13 +209,33 @@ def test_a_huge_value_is_kept_as_the_largest_that_can_be_summed_up(huge: float):
 
 @settings(deadline=None, max_examples=200)
 @given(st.integers(1, 900), st.integers(0, 10**6), st.integers(-(10**9), 10**10))
-def test_the_next_tick_is_later_on_the_grid_and_its_interval_is_not_over(poll_s: int, ticks: int, late_us: int):
+def test_the_next_tick_is_on_the_grid_and_its_interval_is_not_over(poll_s: int, ticks: int, late_us: int):
     poll_us = poll_s * S
     tick_us = UtcUs(ticks * poll_us)
     now_us = UtcUs(tick_us + late_us)
     following = next_tick(tick_us, now_us, poll_us)
+    if late_us < -poll_us:
+        assert now_us < following <= now_us + poll_us, "a clock that was set back is followed at once"
+        return
     assert following > tick_us
     assert following % poll_us == 0
     assert now_us < following + poll_us, "the interval of the tick has not gone by"
     if now_us < tick_us + 2 * poll_us:
         assert following == tick_us + poll_us, "nothing is skipped before it must be"
+
+
+@pytest.mark.parametrize(
+    ("late_us", "quality"),
+    [
+        (0, Quality.GOOD),
+        (59 * S, Quality.GOOD),
+        (60 * S, Quality.MISSING),
+        (-30 * S, Quality.GOOD),
+        (-31 * S, Quality.MISSING),
+    ],
+)
+def test_a_reading_that_came_when_its_tick_was_over_is_missing(late_us: int, quality: Quality):
+    late = [reading(one, (1.0, Quality.GOOD), START_US + late_us) for one in SERIES]
+    aligned = align(START_US, late, 60 * S)
+    assert aligned.quality.tolist() == [quality] * 2
+    assert np.isnan(aligned.values).tolist() == [quality is Quality.MISSING] * 2
