@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from psycopg_pool import AsyncConnectionPool, TooManyRequests
 
-from cloud_trainer.ingest.db import Connection, store_batch
+from cloud_trainer.ingest.db import Connection, OtherRecordError, store_batch
 from firmware_bridge.errors import SettingError
 from firmware_bridge.port import port_error
 from gateway.contract.records import BATCH_BYTES_MAX, RecordError, decode_batch, encode_acknowledgement
@@ -128,6 +128,8 @@ async def _store(pool: AsyncConnectionPool[Connection], body: bytes) -> web.Resp
             acknowledgement = await store_batch(connection, batch)
     except RecordError as error:
         return _refuse(400, str(error), "the body must be one batch of records")
+    except OtherRecordError as error:
+        return _refuse(409, str(error), "is the card a copy of another gateway's? give this one a new store folder")
     except TimeoutError:
         return _away("the database did not answer in time")
     except (psycopg.OperationalError, TooManyRequests):

@@ -25,6 +25,10 @@ log = logging.getLogger(__name__)
 Connection = psycopg.AsyncConnection[Any]
 
 
+class OtherRecordError(Exception):
+    """The key of a record is taken by another one: two gateways share a store's identity. Nothing was stored."""
+
+
 async def store_batch(connection: Connection, batch: Batch) -> Acknowledgement:
     """Store what is new in `batch`; when this returns, it is committed.
 
@@ -32,6 +36,7 @@ async def store_batch(connection: Connection, batch: Batch) -> Acknowledgement:
 
     Raises:
         RecordError: nothing of the batch can be stored.
+        OtherRecordError: a key is taken by another record.
         psycopg.Error: nothing was stored; the same batch may be sent again.
     """
     # Decoding a full batch takes a second: other senders are served meanwhile.
@@ -51,12 +56,27 @@ async def store_batch(connection: Connection, batch: Batch) -> Acknowledgement:
     return Acknowledgement(batch.generation, batch.records[-1].sequence, len(stored))
 
 
+async def _refuse_other_bodies(connection: Connection, batch: Batch, new: set[int]) -> None:
+    """A sequence that is here already must be the same record: a copied card would else lose what it adds."""
+    repeated = {record.sequence: record.body for record in batch.records if record.sequence not in new}
+    if not repeated:
+        return
+    cursor = await connection.execute(
+        "SELECT sequence, body FROM record WHERE gateway_id = %s AND generation = %s::uuid AND sequence = ANY(%s)",
+        (batch.gateway, batch.generation, list(repeated)),
+    )
+    for sequence, body in await cursor.fetchall():
+        if body != repeated[sequence]:
+            raise OtherRecordError(f"sequence {sequence} of this store was sent before with other bytes")
+
+
 async def _insert(connection: Connection, batch: Batch, entries: list[Entry]) -> list[Entry]:
     """Insert `entries` where they are new; returns those."""
     whose = (batch.gateway, batch.generation)
     cursor = await connection.execute(INSERT_RECORDS, (*whose, *record_columns(entries)))
     sequences = {sequence for (sequence,) in await cursor.fetchall()}
     new = [entry for entry in entries if entry.sequence in sequences]
+    await _refuse_other_bodies(connection, batch, sequences)
     if any(isinstance(entry.record, ReadingsBlock) for entry in new):
         await connection.execute(INSERT_READINGS, (*whose, *reading_columns(new)))
     for statement, rows in other_inserts(new).items():

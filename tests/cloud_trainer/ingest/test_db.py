@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cloud_trainer.ingest.db import Connection, store_batch
+from cloud_trainer.ingest.db import Connection, OtherRecordError, store_batch
 from firmware_bridge.measurand import Measurand
 from gateway.contract.records import Batch, Record, encode_record
 from tests.sim.cloud_records import GENERATION, POLL_US, START_US, batch, block, one_of_each, power
@@ -90,6 +90,16 @@ async def test_overlapping_batches_add_only_what_is_new(connection: Connection) 
     stored = [(await store_batch(connection, sent)).stored for sent in (many(1, 5), many(4, 9), many(2, 3))]
     assert stored == [5, 4, 0]
     assert (await counts(connection))["reading"] == 18
+
+
+async def test_another_record_under_a_key_that_is_taken_is_refused_and_nothing_is_stored(
+    connection: Connection,
+) -> None:
+    await store_batch(connection, many(1, 3))
+    copied = batch([power(START_US, [99.0]), power(START_US, [1.0])], first=3)
+    with pytest.raises(OtherRecordError, match="sequence 3 of this store was sent before with other bytes"):
+        await store_batch(connection, copied)
+    assert (await counts(connection))["record"] == 3
 
 
 async def test_sequences_of_another_generation_or_gateway_are_other_records(connection: Connection) -> None:
