@@ -188,9 +188,19 @@ def test_what_the_model_says_is_restored_to_watts_ordered_and_named():
     output[:] = (1.0, -0.5, 0.0)  # out of order; 1.0 is a spread of 200 W above the last value
     output[1] = -50.0
     made = from_model(output, scaled, -30.0, bundle="abc", issued_us=START_US, start_us=START_US)
+    assert made is not None
     assert (made.p10[0], made.p50[0], made.p90[0]) == (1100, 1200, 1400)
     assert (made.p10[1], made.p50[1], made.p90[1]) == (-30, -30, -30)
     assert (made.rung, made.bundle) == ("model", "abc")
+
+
+@pytest.mark.parametrize("said", [1e30, -1e30, 3e38, np.nan])
+def test_what_a_model_cannot_mean_is_no_forecast(said: float):
+    history = np.full(HISTORY_STEPS, 1000.0)
+    output = np.zeros((HORIZON_STEPS, 3), dtype=np.float32)
+    output[5, 1] = said
+    scaled = scale_window(history, KNOWN)
+    assert from_model(output, scaled, -np.inf, bundle="abc", issued_us=START_US, start_us=START_US) is None
 
 
 def test_energy_is_the_median_over_the_whole_horizon():

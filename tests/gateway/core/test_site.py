@@ -98,3 +98,8 @@ def test_powers_are_numbers_or_nothing(values: list[float]):
     state = site("grid", "solar", voltages=VOLTAGES).state(np.array(values))
     for power in (state.grid_w, state.solar_w, state.consumption_w):
         assert power is None or math.isfinite(power)
+
+
+@pytest.mark.parametrize(("power_w", "consumption_w"), [(26_400.0, 26_400.0), (26_401.0, None), (-1e13, None)])
+def test_what_no_breaker_lets_through_is_no_consumption(power_w: float, consumption_w: float | None):
+    assert site("grid").state(np.array([power_w])).consumption_w == consumption_w
