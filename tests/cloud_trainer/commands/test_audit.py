@@ -31,5 +31,5 @@ async def test_an_unknown_gateway_ends_in_one_sentence(
 ) -> None:
     await fill(dsn, tmp_path)
     arguments = ["audit", "--dsn", dsn, "--log", str(tmp_path / "log"), "--poll-s", "60", "--gateway", "gw-9"]
-    assert main(arguments) == Exit.BAD_SETTING
+    assert main(arguments) == Exit.NOT_FOUND
     assert "known are gw-1" in capsys.readouterr().err
