@@ -99,7 +99,10 @@ class App:
                 service.cancel()
 
     def _services(self) -> dict[str, Callable[[], Awaitable[None]]]:
-        services: dict[str, Callable[[], Awaitable[None]]] = {"strikes": self._models.watch_strikes}
+        services: dict[str, Callable[[], Awaitable[None]]] = {
+            "strikes": self._models.watch_strikes,
+            "model host": self._models.inference.revive_for_ever,
+        }
         if (page := self._config.page) is not None:
             services["page"] = lambda: serve(self._status, page.host, page.port, on_listening=self._announce)
         if self._sync is not None:

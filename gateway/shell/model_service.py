@@ -13,7 +13,7 @@ from gateway.config import UpdateConfig
 from gateway.contract.manifest import ManifestError
 from gateway.contract.records import TEXT_CHARACTERS_MAX, ModelReport
 from gateway.core.update import NO_BUNDLE, Action, Event, Outcome, State, event_of, step
-from gateway.shell.bundle_files import FACTORY, ActiveBundle, BundleFiles
+from gateway.shell.bundle_files import FACTORY, ActiveBundle, BundleFiles, read_state
 from gateway.shell.host_process import HostError
 from gateway.shell.inference import Inference
 from gateway.shell.store import Store
@@ -29,6 +29,7 @@ class ModelService:
     def __init__(
         self, models: Path, model_deadline_s: float, store: Store, clock: Clock, factory: Path = FACTORY
     ) -> None:
+        self._models = models
         self._files = BundleFiles(models, factory)
         self._store, self._clock = store, clock
         self._state = State.IDLE
@@ -41,11 +42,11 @@ class ModelService:
         """Load what should run; without a usable bundle the baseline speaks alone."""
         try:
             bundle = self._files.start()
-            await self.inference.use(bundle)
-        except (BundleMissingError, ManifestError, HostError, OSError) as error:
+        except (BundleMissingError, ManifestError, OSError) as error:
             log.error("no model runs, the baseline speaks: error=%s", error)  # noqa: TRY400 - expected trouble
             return
-        log.info("model runs: bundle=%s release=%d origin=%s", bundle.digest[:12], bundle.release, bundle.origin)
+        await self.inference.insist(bundle)
+        log.info("model chosen: bundle=%s release=%d origin=%s", bundle.digest[:12], bundle.release, bundle.origin)
         if bundle.trouble:
             await self._report("rolled_back", bundle.release, bundle.digest, bundle.trouble)
 
@@ -54,7 +55,7 @@ class ModelService:
         while True:
             await self._struck_out.wait()
             self._struck_out.clear()
-            await self._move(Event.HOST_STRUCK_OUT, Outcome("local"))
+            await self._move(Event.HOST_STRUCK_OUT, Outcome("local", reason="its model host failed three times"))
 
     async def check_for_ever(self, update: UpdateConfig, config_file: Path) -> None:
         """Look for a new bundle every period."""
@@ -96,7 +97,7 @@ class ModelService:
             case Action.ROLL_BACK | Action.STOP_CHECK_AND_ROLL_BACK:
                 if self._check_scope is not None:
                     self._check_scope.reschedule(0)
-                await self._roll_back()
+                await self._roll_back(outcome.reason)
             case Action.REPORT_ROLLED_BACK:
                 await self._report("rolled_back", outcome.release, outcome.digest, outcome.reason)
             case _:
@@ -124,28 +125,40 @@ class ModelService:
 
     async def _use_again(self, before: ActiveBundle | None) -> None:
         if before is not None and self.inference.bundle is not before:
-            await self._use_or_silence(before)
+            await self.inference.insist(before)
 
     async def _refuse(self, outcome: Outcome) -> None:
         if outcome.lasting and outcome.digest is not None:
+            if self._is_current(outcome.digest):  # a damaged one that was fetched again
+                await self._move(Event.HOST_STRUCK_OUT, outcome)
+                return
             self._files.refuse(outcome.digest, outcome.reason)
         before = self.last_report  # the same refusal every hour is one event
         if before is None or (before.event, before.reason) != ("refused", _text(outcome.reason)):
             await self._report("refused", outcome.release, outcome.digest, outcome.reason)
 
-    async def _roll_back(self) -> None:
+    def _is_current(self, digest: str) -> bool:
         try:
-            bundle = self._files.roll_back("its model host failed three times")
+            return read_state(self._models).current == digest
+        except (OSError, ValueError):
+            return False
+
+    async def _roll_back(self, why: str) -> None:
+        before = self.inference.bundle
+        try:
+            bundle = self._files.roll_back(why)
+            if before is not None and bundle.digest == before.digest:
+                await self.inference.use(bundle)  # the factory's: it starts anew, or stays silenced
+            else:
+                await self.inference.insist(bundle)
         except OSError as error:
             await self._move(Event.TROUBLE, Outcome("local", reason=f"the disk: {error.strerror}"))
-            return
-        except (BundleMissingError, ManifestError) as error:
+        except (BundleMissingError, ManifestError, HostError) as error:
             # The baseline speaks until a check brings a bundle.
             await self._move(Event.TROUBLE, Outcome("local", reason=f"nothing to go back to: {error}"))
-            return
-        await self._use_or_silence(bundle)
-        reason = "the bundle before it failed three times"
-        await self._move(Event.ROLLED_BACK, Outcome("local", bundle.release, bundle.digest, reason))
+        else:
+            reason = f"the bundle before it was given up: {why}"
+            await self._move(Event.ROLLED_BACK, Outcome("local", bundle.release, bundle.digest, reason))
 
     def _strike(self) -> int:
         """Count a failure of the host; one that the disk cannot keep is no reason to stop the tick."""
@@ -154,12 +167,6 @@ class ModelService:
         except OSError as error:
             log.error("strike not counted: error=%s", error)  # noqa: TRY400 - expected trouble
             return 0
-
-    async def _use_or_silence(self, bundle: ActiveBundle) -> None:
-        try:
-            await self.inference.use(bundle)
-        except HostError as error:
-            log.error("no model runs, the baseline speaks: error=%s", error)  # noqa: TRY400 - expected trouble
 
     async def _report(self, event: str, release: int | None, digest: str | None, reason: str) -> None:
         now_us = self._clock.utc_us()

@@ -85,8 +85,7 @@ class Site:
     async def fail(self, times: int = 1) -> None:
         """Let the host crash under a question, so often."""
         for _ in range(times):
-            if not model_hosts():
-                assert await self.answers()
+            await answering(self)
             os.kill(model_hosts()[0], signal.SIGKILL)
             assert await self.answers() is None
 
@@ -103,7 +102,10 @@ async def a_site(folder: Path, factory: Path = STARTER) -> AsyncIterator[Site]:
     store = await Store.open(folder / "data", SystemClock().utc_us())
     site = Site(folder, store, factory)
     try:
-        yield site
+        async with asyncio.TaskGroup() as tasks:
+            reviver = tasks.create_task(site.service.inference.revive_for_ever())
+            yield site
+            reviver.cancel()
     finally:
         await site.service.close()
         await store.close()
@@ -122,6 +124,21 @@ def install(folder: Path, card: bytes) -> str:
     """A bundle as an earlier run has installed it; its digest."""
     bundle = copy_starter(folder)
     rewrite_file(bundle, "card.md", card)
+    return _moved_to_versions(folder, bundle)
+
+
+def install_unloadable(folder: Path) -> str:
+    """An installed bundle that verifies, and that no host can load; its digest."""
+    return _moved_to_versions(folder, spoil(copy_starter(folder)))
+
+
+def spoil(bundle: Path) -> Path:
+    """Whole, but no host can load it."""
+    rewrite_file(bundle, MODEL_FILE, b"TFL3 but no model" * 10)
+    return bundle
+
+
+def _moved_to_versions(folder: Path, bundle: Path) -> str:
     digest = read_bundle(bundle).digest
     versions = folder / "data" / "models" / "versions"
     versions.mkdir(parents=True, exist_ok=True)
@@ -132,6 +149,23 @@ def install(folder: Path, card: bytes) -> str:
 def make_current(folder: Path, digest: str, previous: str | None = None, strikes: int = 0) -> None:
     state = BundleState(current=digest, previous=previous, strikes=strikes)
     (folder / "data" / "models" / "state.json").write_bytes(encode_state(state))
+
+
+async def answering(site: Site) -> str:
+    """The digest of the bundle that answers, once one does."""
+    async with asyncio.timeout(PATIENT_S):
+        while (digest := await site.answers()) is None:
+            await SystemClock().sleep_for(0.01)
+    return digest
+
+
+async def until_reported(site: Site, event: str) -> ModelReport:
+    """The last report, once it is an `event`; questions go on meanwhile."""
+    async with asyncio.timeout(PATIENT_S):
+        while (report := site.service.last_report) is None or report.event != event:
+            await site.answers()
+            await SystemClock().sleep_for(0.01)
+    return report
 
 
 async def until(site: Site, digest: str | None) -> None:
@@ -208,11 +242,64 @@ class TestAtTheStart:
             assert await site.answers() is None
             assert await site.reports() == []
 
-    async def test_with_a_factory_bundle_that_does_not_load_too(self, tmp_path):
-        factory = copy_starter(tmp_path)
-        rewrite_file(factory, MODEL_FILE, b"TFL3 but no model" * 10)
-        async with a_site(tmp_path, factory) as site:
+    async def test_one_whose_host_is_slow_to_start_takes_a_strike_and_runs_later(self, tmp_path, monkeypatch):
+        digest = install(tmp_path, b"second")
+        make_current(tmp_path, digest)
+        async with a_site(tmp_path) as site:
+            with monkeypatch.context() as slow_card:
+                slow_card.setattr(gateway.shell.host_process, "START_S", 0.001)
+                await site.service.start()
+            assert (site.digest, site.state.strikes) == (digest, 1)
+            assert await answering(site) == digest
+            assert (site.state.current, site.state.strikes) == (digest, 1)
+            assert await site.reports() == []
+
+    async def test_one_that_never_loads_strikes_out_and_gives_way(self, tmp_path):
+        first, second = install(tmp_path, b"first"), install_unloadable(tmp_path)
+        make_current(tmp_path, second, previous=first)
+        async with a_site(tmp_path) as site, watching(site):
             await site.service.start()
+            await until(site, first)
+            assert (site.state.current, site.state.strikes) == (first, 0)
+            assert [refusal.digest for refusal in site.state.refused] == [second]
+            report = await until_reported(site, "rolled_back")
+            assert report.bundle == first
+            assert "failed three times" in report.reason
+
+    async def test_its_last_strike_at_the_start_itself_gives_way_too(self, tmp_path):
+        digest = install_unloadable(tmp_path)
+        make_current(tmp_path, digest, strikes=STRIKES_MAX - 1)
+        async with a_site(tmp_path) as site:
+            await site.service.start()
+            async with watching(site):
+                await until(site, FACTORY_DIGEST)
+            assert site.state.current is None
+
+    async def test_a_factory_bundle_that_does_not_load_is_silenced_in_the_end(self, tmp_path):
+        factory = spoil(copy_starter(tmp_path))
+        async with a_site(tmp_path, factory) as site, watching(site):
+            await site.service.start()
+            assert site.state.strikes == 1
+            async with asyncio.timeout(PATIENT_S):
+                while site.state.strikes:  # forgotten once it has struck out
+                    assert await site.answers() is None
+                    await SystemClock().sleep_for(0.01)
+                while model_hosts():  # its last chance
+                    await SystemClock().sleep_for(0.01)
+            assert await site.answers() is None
+            assert site.state.strikes == 0
+            assert await site.reports() == [], "there was nothing to go back to"
+
+    async def test_a_bundle_and_a_factory_that_do_not_load_leave_the_baseline(self, tmp_path):
+        digest = install_unloadable(tmp_path)
+        make_current(tmp_path, digest)
+        factory = copy_starter(tmp_path)
+        rewrite_file(factory, "card.md", b"another card")
+        spoil(factory)
+        async with a_site(tmp_path, factory) as site, watching(site):
+            await site.service.start()
+            report = await until_reported(site, "rolled_back")
+            assert report.bundle == site.digest == read_bundle(factory).digest
             assert await site.answers() is None
 
     async def test_and_with_a_models_folder_that_cannot_be_used(self, tmp_path):
@@ -231,7 +318,7 @@ class TestStrikes:
             await site.service.start()
             await site.fail(STRIKES_MAX - 1)
             assert site.state.strikes == STRIKES_MAX - 1
-            assert await site.answers() == second, "two are no verdict"
+            assert await answering(site) == second, "two are no verdict"
             await site.fail()
             await until(site, first)
             assert (site.state.current, site.state.strikes) == (first, 0)
@@ -274,7 +361,7 @@ class TestStrikes:
             os.kill(model_hosts()[0], signal.SIGKILL)
             with files_limited_to(0):
                 assert await site.answers() is None
-            assert await site.answers() == FACTORY_DIGEST
+            assert await answering(site) == FACTORY_DIGEST
 
 
 class TestChecks:
@@ -309,6 +396,30 @@ class TestChecks:
             assert "does not run here" in report.reason
             assert [refusal.digest for refusal in site.state.refused] == [digest]
             assert site.state.current is None
+
+    async def test_one_that_is_current_and_does_not_run_here_is_left_not_refused_under_our_feet(
+        self, tmp_path, monkeypatch
+    ):
+        """It was damaged, the disk was full at the start, and what is fetched again is no better."""
+        async with a_site(tmp_path) as site, a_repository(site) as repository:
+            digest = repository.publish(2)
+            (site.models / "versions" / digest).mkdir(parents=True)
+            make_current(tmp_path, digest)
+            in_the_way = site.models / ".state.json.draft"
+            in_the_way.mkdir()
+            await site.service.start()
+            assert site.digest is None
+            in_the_way.rmdir()
+            with monkeypatch.context() as slow_card:
+                slow_card.setattr(gateway.shell.host_process, "START_S", 0.001)
+                async with checking(site, repository) as next_check:
+                    await next_check()
+            assert await answering(site) == FACTORY_DIGEST
+            assert site.state.current is None
+            assert [refusal.digest for refusal in site.state.refused] == [digest]
+            (report,) = await site.reports()
+            assert (report.event, report.bundle) == ("rolled_back", FACTORY_DIGEST)
+            assert "does not run here" in report.reason
 
     async def test_the_same_refusal_is_one_event_and_another_is_another(self, tmp_path):
         async with a_site(tmp_path) as site, a_repository(site) as repository:
