@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from firmware_bridge.map_file import Protocol
+
 Name = Annotated[
     str,
     Meta(
@@ -31,17 +33,27 @@ class BusConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     # how meters and logs call this line
     name: Name
-    # tcp://host:port now; serial lines come with the bus issue
+    # tcp:// is Modbus TCP, rtu+tcp:// a serial line behind a converter, serial:// an adapter of this machine;
+    # an adapter is best named by id, because ttyUSB0 may be ttyUSB1 after the next thunderstorm
     url: Annotated[
         str,
         Meta(
-            pattern=r"^tcp://[^/:\s]+:[0-9]{1,5}\Z",
+            pattern=r"^((tcp|rtu\+tcp)://[^/:\s]+:[0-9]{1,5}|serial:///[^\s]{1,200})\Z",
             description="address of a line",
-            examples=["tcp://192.168.1.20:502"],
+            examples=["tcp://192.168.1.20:502", "serial:///dev/serial/by-id/usb-adapter-port0"],
         ),
     ]
+    # what is spoken on it: devices of the other protocols send by themselves
+    protocol: Protocol = "modbus"
     # seconds a meter may take to answer; Modbus gateways over Wi-Fi need most of it
     timeout_s: Annotated[float, Meta(gt=0, le=30)] = 1.0
+    # of a serial line, and of one behind a converter, so that its time can be planned
+    baud: Annotated[int, Meta(ge=300, le=1_000_000)] = 9600
+    parity: Literal["N", "E", "O"] = "N"
+    data_bits: Literal[7, 8] = 8
+    stop_bits: Literal[1, 2] = 1
+    # the adapter hears what it sends itself
+    echo: bool = False
 
 
 class MeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,10 +63,10 @@ class MeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Name
     # the line it is wired to
     bus: Name
-    # Modbus unit id; 0 is broadcast and 248..255 are reserved
-    unit: UnitId
     # name of a profile in firmware_bridge/maps
     profile: ProfileName
+    # Modbus unit id, or the number of a sensor on its line; most meters leave the factory as 1
+    unit: UnitId = 1
     # where the meter sits; "grid" and "solar" add up to the site's consumption
     role: Role = "other"
     # the most the main breaker lets through, W: what is beyond cannot be true

@@ -38,11 +38,18 @@ class RegisterType(StrEnum):
     U64 = "u64"
     S64 = "s64"
     F32 = "f32"
+    # unsigned counter of SunSpec: wraps at 2^32, 0 means "never counted"
+    ACC32 = "acc32"
 
     @property
     def bits(self) -> int:
         """Size of the raw value."""
-        return int(self[1:])
+        return int(self[-2:])
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether its first bit is a sign."""
+        return self in (RegisterType.S16, RegisterType.S32, RegisterType.S64)
 
     @property
     def words(self) -> int:
@@ -53,6 +60,10 @@ class RegisterType(StrEnum):
 Text = Annotated[str, Meta(min_length=1, max_length=400)]
 Address = Annotated[int, Meta(ge=0, le=0xFFFF)]
 Confidence = Literal["high", "medium", "low"]
+Protocol = Literal["modbus", "sensor", "p1", "sml"]
+Scale = Annotated[float, Meta(ge=1e-9, le=1e6)]
+# A minute between reads is seldom enough for anything that is measured.
+PeriodS = Annotated[float, Meta(ge=0, le=60)]
 
 
 class SerialDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,8 +83,25 @@ class TcpDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unit: Annotated[int, Meta(ge=0, le=255)]
 
 
+class CodeRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Codes of one family of models, both ends included."""
+
+    first: Annotated[int, Meta(ge=0, lt=2**32)]
+    last: Annotated[int, Meta(ge=0, lt=2**32)]
+    model: Text
+
+
+class SunSpecChain(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A SunSpec device: its registers lie in a model, which is found by walking a chain of them."""
+
+    # models with these registers; the first one found in the chain is taken
+    models: Annotated[list[Annotated[int, Meta(ge=1, le=0xFFFE)]], Meta(min_length=1, max_length=16)]
+    # where the chain may begin, likeliest first
+    bases: Annotated[tuple[Address, ...], Meta(min_length=1, max_length=8)] = (40000, 50000, 0)
+
+
 class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Something to read that tells which meter it is."""
+    """Something to read that tells which meter it is; the one named "serial_number" tells which one of them."""
 
     name: Text
     # 43 is Read Device Identification, which has no address
@@ -86,6 +114,12 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unit: Annotated[int, Meta(ge=0, le=255)] | None = None
     # raw value as it stands in the maker's document -> model
     values: dict[str, Text] = {}
+    # the same for families of codes
+    ranges: list[CodeRange] = []
+    # part of the text that is read, in small letters -> model
+    contains: dict[str, Text] = {}
+    # the value is the unit id that was asked: a check, no name
+    is_unit: bool = False
     note: str = ""
     confidence: Confidence = "medium"
 
@@ -97,19 +131,38 @@ class MapFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     key: Text
     vendor: Text
     models: Annotated[list[Text], Meta(min_length=1)]
-    kind: Literal["meter", "inverter", "hybrid_inverter", "system"]
-    phases: Literal[1, 3]
-    word_order: WordOrder
-    # the largest count of registers known to be safe in one request
-    max_read: Annotated[int, Meta(ge=1, le=READ_REGISTERS_MAX)]
-    # what a positive active power means to the meter; to us it is drawn from the grid
-    sign: Literal["import_positive", "generation_positive"]
+    kind: Literal["meter", "inverter", "hybrid_inverter", "system", "sensor"]
     # the maker's document first, then independent implementations
     sources: Annotated[list[Text], Meta(min_length=1)]
     # high = two independent sources agree, medium = one good source, low = check before use
     confidence: Confidence
-    registers: Annotated[dict[str, Any], Meta(min_length=1)]
-    transport: list[Literal["rtu", "rtu_over_tcp", "tcp"]] = []
+    # what it speaks: "modbus" is asked for registers, the others send frames with fields by themselves
+    protocol: Protocol = "modbus"
+    # measurand -> where it lies; for Modbus
+    registers: dict[str, Any] = {}
+    # measurand -> what carries it in a frame; for the others
+    fields: dict[str, Any] = {}
+    # 0 where nothing is about mains
+    phases: Literal[0, 1, 3] = 0
+    word_order: WordOrder = WordOrder.HIGH_FIRST
+    # the largest count of registers known to be safe in one request
+    max_read: Annotated[int, Meta(ge=1, le=READ_REGISTERS_MAX)] = READ_REGISTERS_MAX
+    # what a positive active power means to the meter; to us it is drawn from the grid
+    sign: Literal["import_positive", "generation_positive"] = "import_positive"
+    # the meter refuses reads that begin at an odd address or have an odd count
+    even: bool = False
+    # [first, last] addresses that must not be read, not even on the way
+    forbidden: list[tuple[Address, Address]] = []
+    # a read must not reach from below one of these addresses across it
+    never_across: list[Address] = []
+    # seconds of rest this device needs between two requests, and after a connection is made
+    pause_s: Annotated[float, Meta(ge=0, le=60)] = 0.0
+    connect_pause_s: Annotated[float, Meta(ge=0, le=60)] = 0.0
+    # seconds after which the last frame of a device that sends by itself no longer stands
+    stale_s: Annotated[float, Meta(gt=0, le=600)] = 15.0
+    # addresses of registers are offsets from the id register of one of these models
+    sunspec: SunSpecChain | None = None
+    transport: list[Literal["rtu", "rtu_over_tcp", "tcp", "serial"]] = []
     serial_defaults: SerialDefaults | None = None
     serial_notes: str = ""
     tcp_defaults: TcpDefaults | None = None
@@ -121,13 +174,43 @@ class MapFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class RegisterEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One register as it is written; `raw * scale` is in `unit`."""
+    """One register as it is written; `raw * scale` is in `unit`.
+
+    `plus` and `minus` are addresses of registers of the same type that are added and taken off: net
+    power of a meter that shows each direction by itself. All of them come from one request.
+    """
 
     address: Address
     function: Literal[3, 4]
     type: RegisterType
-    scale: Annotated[float, Meta(ge=1e-9, le=1e6)]
-    unit: str
+    # both are needed, but for an enumeration
+    unit: str = ""
+    scale: Scale | None = None
+    plus: list[Address] = []
+    minus: list[Address] = []
+    # address of a signed register with the power of ten that the value is multiplied by as well
+    scale_address: Address | None = None
+    # raw value -> choice of an enumerated measurand
+    values: dict[str, Text] = {}
+    # raw value at which a counter begins again at 0, where it is not 2 to the power of its bits
+    wraps_at: Annotated[float, Meta(gt=0, le=1e18)] | None = None
+    # seconds between reads; 0 for each sweep
+    period_s: PeriodS | None = None
+    note: str = ""
+    confidence: Confidence | None = None
+
+
+class FieldEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One value in the frames of a device that sends by itself; `value * scale` is in `unit`."""
+
+    # OBIS code (P1, SML) or key (sensor)
+    code: Text
+    # unit that the frame must name, or that its key stands for
+    unit: str = ""
+    scale: Scale | None = None
+    plus: list[Text] = []
+    minus: list[Text] = []
+    values: dict[str, Text] = {}
     note: str = ""
     confidence: Confidence | None = None
 

@@ -19,6 +19,7 @@ _FORMATS = {
     RegisterType.U64: "Q",
     RegisterType.S64: "q",
     RegisterType.F32: "f",
+    RegisterType.ACC32: "I",
 }
 
 

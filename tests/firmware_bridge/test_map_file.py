@@ -47,4 +47,4 @@ def test_any_text_is_a_map_or_a_named_mistake(text: str):
 
 @pytest.mark.parametrize("kind", RegisterType)
 def test_a_type_knows_its_size(kind: RegisterType):
-    assert kind.bits == kind.words * 16 == int(kind.value[1:])
+    assert kind.bits == kind.words * 16 == int(kind.value[-2:])

@@ -111,7 +111,7 @@ MISTAKES = {
         "registers.energy_export_wh.address = 0xffff: leaves no room",
     ),
     "scale": ("scale = 0.1, unit", "scale = 0, unit", "registers.voltage_v: scale = 0: expected `float`"),
-    "no scale": ("scale = 0.1, unit", "unit", "registers.voltage_v: scale = None: is missing; add it"),
+    "no scale": ("scale = 0.1, unit", "unit", "registers.voltage_v: scale = (missing): is needed; add it"),
     "unknown key": ('type = "u16"', 'typ = "u16"', "registers.voltage_v: typ = 'u16': is not a key of a map; remove"),
     "overlap": (
         "address = 7,",

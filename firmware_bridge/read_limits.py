@@ -1,0 +1,25 @@
+"""What one request to a device may reach: its longest read, its forbidden addresses, its borders. Pure."""
+
+from firmware_bridge.map_file import MapFile
+
+
+def unreadable(file: MapFile, start: int, end: int) -> tuple[str, str, str] | None:
+    """Why one request must not read the registers `[start, end)`: key, problem and remedy; None when it may."""
+    first, count = aligned(file, start, end)
+    if count > file.max_read:
+        return "type", f"does not fit max_read = {file.max_read}", "raise max_read or mind the type"
+    for low, high in file.forbidden:
+        if first <= high and low < first + count:
+            return "address", f"reaches into forbidden {low}..{high}", "correct one of them"
+    for border in file.never_across:
+        if first < border < first + count:
+            return "address", f"reaches across {border}, which never_across names", "correct one of them"
+    return None
+
+
+def aligned(file: MapFile, start: int, end: int) -> tuple[int, int]:
+    """Address and count of the request for the registers `[start, end)`, even where the device wants it."""
+    if not file.even:
+        return start, end - start
+    first = start - start % 2
+    return first, end - first + (end - first) % 2
