@@ -43,10 +43,10 @@ class BusConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             examples=["tcp://192.168.1.20:502", "serial:///dev/serial/by-id/usb-adapter-port0"],
         ),
     ]
-    # what is spoken on it: devices of the other protocols send by themselves
-    protocol: Protocol = "modbus"
     # seconds a meter may take to answer; Modbus gateways over Wi-Fi need most of it
     timeout_s: Annotated[float, Meta(gt=0, le=30)] = 1.0
+    # what is spoken on it: devices of the other protocols send by themselves
+    protocol: Protocol = "modbus"
     # of a serial line, and of one behind a converter, so that its time can be planned
     baud: Annotated[int, Meta(ge=300, le=1_000_000)] = 9600
     parity: Literal["N", "E", "O"] = "N"
@@ -63,10 +63,10 @@ class MeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Name
     # the line it is wired to
     bus: Name
+    # Modbus unit id, or the number of a sensor on its line; 0 is broadcast and 248..255 are reserved
+    unit: UnitId
     # name of a profile in firmware_bridge/maps
     profile: ProfileName
-    # Modbus unit id, or the number of a sensor on its line; most meters leave the factory as 1
-    unit: UnitId = 1
     # where the meter sits; "grid" and "solar" add up to the site's consumption
     role: Role = "other"
     # the most the main breaker lets through, W: what is beyond cannot be true
