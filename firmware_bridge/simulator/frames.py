@@ -87,15 +87,16 @@ def decode_read(pdu: bytes) -> Read | ModbusException:
     return read
 
 
-def encode_reply(request: Request, words: bytes) -> bytes:
-    """The reply that carries `words`, two bytes a register."""
-    return _frame(request, bytes((request.pdu[0], len(words))) + words)
+def words_pdu(function: int, words: bytes) -> bytes:
+    """The answer to a read that carries `words`, two bytes a register."""
+    return bytes((function, len(words))) + words
 
 
-def encode_exception(request: Request, why: ModbusException) -> bytes:
-    """The reply that refuses."""
-    return _frame(request, bytes((request.pdu[0] | _EXCEPTION_BIT, why)))
+def exception_pdu(function: int, why: int) -> bytes:
+    """The answer that refuses."""
+    return bytes((function | _EXCEPTION_BIT, why))
 
 
-def _frame(request: Request, pdu: bytes) -> bytes:
+def encode_reply(request: Request, pdu: bytes) -> bytes:
+    """The frame that carries an answer back."""
     return _HEADER.pack(request.transaction, 0, len(pdu) + 1, request.unit) + pdu

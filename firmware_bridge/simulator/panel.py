@@ -8,8 +8,9 @@ from firmware_bridge.simulator.frames import (
     ModbusException,
     Request,
     decode_read,
-    encode_exception,
     encode_reply,
+    exception_pdu,
+    words_pdu,
 )
 from firmware_bridge.simulator.log import ValueLog
 from firmware_bridge.simulator.meter import Meter
@@ -23,25 +24,38 @@ class Panel:
         self._faults, self._clock, self._log = faults, clock, log
 
     def reply(self, request: Request) -> bytes | None:
-        """The frame to send back; None for a meter that stays silent."""
-        meter = self._meters.get(request.unit)
-        if meter is None:
+        """The frame of Modbus TCP to send back; None for a meter that stays silent."""
+        if request.unit not in self._meters:
             # Application Protocol 7: what a TCP gateway says for a unit that is not on its line.
-            return encode_exception(request, ModbusException.TARGET_FAILED_TO_RESPOND)
+            pdu = exception_pdu(request.pdu[0], ModbusException.TARGET_FAILED_TO_RESPOND)
+            return encode_reply(request, pdu)
+        answer = self.answer(request.unit, request.pdu)
+        return None if answer is None else encode_reply(request, answer)
+
+    def answer(self, unit: int, pdu: bytes) -> bytes | None:
+        """What the meter at `unit` answers to a request; None when it is silent or not there.
+
+        Args:
+            unit: Modbus unit id.
+            pdu: function code and what follows it; not empty.
+        """
+        meter = self._meters.get(unit)
+        if meter is None:
+            return None
         at_us = self._clock.utc_us()
         faults = self._faults.active(meter.name, at_us)
         for fault in faults:
             self._log.faulted(fault)
         if any(fault.is_silent for fault in faults):
             return None
-        read = decode_read(request.pdu)
+        read = decode_read(pdu)
         if isinstance(read, ModbusException):
-            return encode_exception(request, read)
+            return exception_pdu(pdu[0], read)
         answer = meter.answer(read, at_us, faults)
         if isinstance(answer, ModbusException):
-            return encode_exception(request, answer)
+            return exception_pdu(pdu[0], answer)
         self._log.answered(at_us, meter, read, answer)
-        return encode_reply(request, answer.words)
+        return words_pdu(pdu[0], answer.words)
 
     def warm_up(self) -> None:
         """Compute the present once: energy counters sum up all days since their start."""

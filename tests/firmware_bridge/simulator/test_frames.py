@@ -11,9 +11,10 @@ from firmware_bridge.simulator.frames import (
     Read,
     Request,
     decode_read,
-    encode_exception,
     encode_reply,
+    exception_pdu,
     take_request,
+    words_pdu,
 )
 
 # Read input registers 0x0034, two of them, from unit 1; transaction 0x1234.
@@ -56,9 +57,10 @@ def test_a_header_of_something_else_is_refused(header):
 
 def test_replies_are_as_the_document_draws_them():
     # Application Protocol 6.4: function, byte count, registers.
-    assert encode_reply(REQUEST, bytes.fromhex("43664000")) == bytes.fromhex("1234 0000 0007 01 04 04 43664000")
-    refused = encode_exception(REQUEST, ModbusException.ILLEGAL_ADDRESS)
-    assert refused == bytes.fromhex("1234 0000 0003 01 84 02")
+    words = words_pdu(4, bytes.fromhex("43664000"))
+    assert encode_reply(REQUEST, words) == bytes.fromhex("1234 0000 0007 01 04 04 43664000")
+    refused = exception_pdu(4, ModbusException.ILLEGAL_ADDRESS)
+    assert encode_reply(REQUEST, refused) == bytes.fromhex("1234 0000 0003 01 84 02")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +80,7 @@ def test_what_cannot_be_read_has_its_exception(pdu, why):
 
 def test_the_largest_read_fits_into_a_frame():
     assert decode_read(bytes.fromhex("04 0000 007d")) == Read(4, 0, 125)
-    assert len(encode_reply(REQUEST, bytes(250))) <= FRAME_BYTES_MAX
+    assert len(encode_reply(REQUEST, words_pdu(4, bytes(250)))) <= FRAME_BYTES_MAX
 
 
 @given(st.binary(max_size=600))

@@ -113,6 +113,12 @@ def test_a_stuck_meter_repeats_itself(panel, hand_clock, stage):
     assert replies[3] != replies[0]
 
 
+def test_a_meter_answers_without_a_frame_and_who_is_not_there_says_nothing(panel):
+    board, _ = panel
+    assert board.reply(Request(1, 1, VOLTS))[7:] == board.answer(1, VOLTS)
+    assert board.answer(3, VOLTS) is None
+
+
 def test_without_a_log_it_answers_all_the_same(stage, hand_clock):
     log = ValueLog(None)
     assert stage.panel(hand_clock, log).reply(Request(1, 1, VOLTS)) is not None
