@@ -57,6 +57,10 @@ class Clock(Protocol):
         """Sleep `duration_s` of this clock's seconds."""
         ...
 
+    async def rest_until(self, at_s: MonotonicS) -> None:
+        """Return at `at_s` of `monotonic_s`: a rest that a device needs is real, whatever the clock."""
+        ...
+
     def hold_before(self, at_us: UtcUs) -> None:
         """Keep simulated time below `at_us` until the next hold; nothing on the machine's time."""
         ...
@@ -83,6 +87,10 @@ class SystemClock:
     async def sleep_for(self, duration_s: float) -> None:
         """Sleep `duration_s` real seconds."""
         await asyncio.sleep(duration_s)
+
+    async def rest_until(self, at_s: MonotonicS) -> None:
+        """Return at the real instant `at_s`."""
+        await asyncio.sleep(max(at_s - time.monotonic(), 0.0))
 
     def hold_before(self, at_us: UtcUs) -> None:
         """The machine's time cannot be held."""
@@ -158,6 +166,10 @@ class ScaledClock:
     async def sleep_for(self, duration_s: float) -> None:
         """Sleep `duration_s` simulated seconds."""
         await self.sleep_until(UtcUs(self.utc_us() + round(duration_s * US_PER_S)))
+
+    async def rest_until(self, at_s: MonotonicS) -> None:
+        """Return at the real instant `at_s`."""
+        await asyncio.sleep(max(at_s - time.monotonic(), 0.0))
 
     def hold_before(self, at_us: UtcUs) -> None:
         """Keep simulated time below `at_us` until the next call; it stands still for `HOLD_S_MAX` at most."""

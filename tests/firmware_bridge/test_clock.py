@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from firmware_bridge import clock
 from firmware_bridge.clock import HOLD_S_MAX, ScaledClock, SystemClock, open_clock
 from firmware_bridge.errors import SettingError
-from firmware_bridge.reading import US_PER_S, UtcUs
+from firmware_bridge.reading import US_PER_S, MonotonicS, UtcUs
 
 START_US = UtcUs(1_700_000_000 * US_PER_S)
 MINUTE_US = 60 * US_PER_S
@@ -236,3 +236,11 @@ async def test_the_machines_time_cannot_be_held():
     await system.sleep_for(0.002)
     assert system.utc_us() > now_us
     await system.sleep_until(now_us)
+
+
+async def test_a_rest_ends_at_a_real_instant_on_every_clock(origin: Path):
+    for one in (SystemClock(), a_clock(origin)):
+        at_s = MonotonicS(one.monotonic_s() + 0.01)
+        await one.rest_until(at_s)
+        assert one.monotonic_s() >= at_s
+        await one.rest_until(MonotonicS(at_s - 10))

@@ -55,6 +55,9 @@ class SimClock:
     async def sleep_for(self, duration_s: float) -> None:
         await self.sleep_until(UtcUs(self._now_us + round(duration_s * US_PER_S)))
 
+    async def rest_until(self, at_s: MonotonicS) -> None:
+        await self.sleep_until(UtcUs(self._start_us + round(at_s * US_PER_S)))
+
     def hold_before(self, at_us: UtcUs) -> None:
         """Nothing to hold: time stands still by itself."""
 
