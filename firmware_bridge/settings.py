@@ -72,10 +72,26 @@ def convert(tree: dict[str, Any], kind: type[T], prefix: str = "") -> T:
     try:
         return msgspec.convert(tree, kind)
     except msgspec.ValidationError as error:
-        for field, value in _strangers(tree, inspect.type_info(kind), prefix):
-            raise SettingError(field, shown(value), "is not a setting", "remove it or mind its spelling") from error
-        path = str(error).partition(" - at `$")[2]  # all names left are ours: no key of a stranger can imitate it
-        raise _refusal(path, tree, kind, prefix) from error
+        raise mistakes(tree, kind, prefix)[0] from error
+
+
+def mistakes(tree: dict[str, Any], kind: type[Any], prefix: str = "") -> list[SettingError]:
+    """All that is wrong with `tree` as the struct `kind`: unknown keys, and the first mistake in each setting."""
+    strange = list(_strangers(tree, inspect.type_info(kind), prefix))
+    found = [
+        SettingError(at, shown(value), "is not a setting", "remove it or mind its spelling") for at, value in strange
+    ]
+    for one in msgspec.structs.fields(kind):
+        name = one.encode_name
+        if name not in tree:
+            found += [_missing(prefix + name, name, inspect.type_info(one.type))] if one.required else []
+        elif not any(at.startswith((f"{prefix}{name}.", f"{prefix}{name}[")) for at, _ in strange):
+            try:
+                msgspec.convert(tree[name], one.type)
+            except msgspec.ValidationError as error:
+                # all names left are ours: no key of a stranger can imitate a path
+                found.append(_refusal(f".{name}{str(error).partition(' - at `$')[2]}", tree, kind, prefix))
+    return found
 
 
 def words_for(kind: inspect.Type, value: object, name: str) -> Words:
@@ -129,22 +145,33 @@ def _strangers(value: object, kind: inspect.Type, at: str) -> Iterator[tuple[str
 def _refusal(path: str, tree: dict[str, Any], root: type, prefix: str) -> SettingError:
     """What is wrong at `path`, which is written as msgspec does: `.meter[0].unit`."""
     name, value, kind = "", cast("object", tree), inspect.type_info(root)
-    for step in re.findall(r"\w+", path):
+    for step in re.findall(r"\w+|\.{3}", path):
         bare = _bare(kind)[0]
         if isinstance(bare, inspect.StructType) and isinstance(value, dict):
             name, value = step, value[step]
             kind = next(one.type for one in bare.fields if one.encode_name == step)
-        elif isinstance(bare, inspect.ListType) and isinstance(value, list):
-            value, kind = value[int(step)], bare.item_type
+        elif isinstance(value, list):
+            value, kind = value[int(step)], _item_type(bare, int(step))
+        elif isinstance(bare, inspect.DictType):  # its keys are the writer's own; msgspec does not say which
+            kind = bare.value_type
     field = prefix + path.strip(".`")
     bare = _bare(kind)[0]
     if isinstance(bare, inspect.StructType) and isinstance(value, dict):
         missing = next(one for one in bare.fields if one.required and one.encode_name not in value)
-        field = field if field == prefix else f"{field}."
-        wanted = words_for(missing.type, None, missing.encode_name).wanted
-        return SettingError(field + missing.encode_name, "(missing)", "is needed", f"add it: {wanted}")
+        return _missing(f"{field}.{missing.encode_name}", missing.encode_name, missing.type)
     words = words_for(kind, value, name)
     return SettingError(field, shown(value), words.problem, words.next_step)
+
+
+def _missing(field: str, name: str, kind: inspect.Type) -> SettingError:
+    return SettingError(field, "(missing)", "is needed", f"add it: {words_for(kind, None, name).wanted}")
+
+
+def _item_type(kind: inspect.Type, place: int) -> inspect.Type:
+    if isinstance(kind, inspect.TupleType):
+        return kind.item_types[place]
+    assert isinstance(kind, inspect.ListType | inspect.VarTupleType), kind
+    return kind.item_type
 
 
 def _bare(kind: inspect.Type) -> tuple[inspect.Type, str, list[object]]:
@@ -173,8 +200,12 @@ def _derived(kind: inspect.Type, value: object, name: str) -> Words:
             return Words("is none of the choices", "one of: " + ", ".join(_toml(one) for one in choices))
         case inspect.StructType():
             return Words("is no section", f"[{name}] on a line of its own, and its settings below")
-        case inspect.ListType():
-            return _list_words(kind, value, name)
+        case inspect.ListType() | inspect.VarTupleType() | inspect.TupleType() | inspect.DictType():
+            return _collection_words(kind, value, name)
+        case inspect.BoolType():
+            return Words("is not a yes or no", "true or false")
+        case inspect.StrType() if isinstance(value, str) and kind.max_length is not None:
+            return Words(f"has {len(value)} characters", f"{kind.min_length or 0} to {kind.max_length} of them")
     return Words("is no text", "it in quotes")
 
 
@@ -194,8 +225,13 @@ def _range(kind: inspect.IntType | inspect.FloatType) -> str:
     return " and ".join(f"{word} {_digits(bound)}" for word, bound in bounds if bound is not None)
 
 
-def _list_words(kind: inspect.ListType, value: object, name: str) -> Words:
+def _collection_words(kind: inspect.Type, value: object, name: str) -> Words:
+    if isinstance(kind, inspect.DictType):
+        return Words("is no table", '{ name = "value" }, in braces')
     problem = f"has {len(value)} entries" if isinstance(value, list) else "is no list"
+    if isinstance(kind, inspect.TupleType):
+        return Words(problem, f"{len(kind.item_types)} in brackets")
+    assert isinstance(kind, inspect.ListType | inspect.VarTupleType), kind
     wanted = f"[[{name}]], in double brackets, for each" if _is_section(kind.item_type) else "it in brackets"
     return Words(problem, wanted if kind.max_length is None else f"{wanted}, at most {kind.max_length}")
 
