@@ -27,6 +27,10 @@ LINES_MAX = 32
 # More at once than anybody can follow in a log.
 FAULTS_MAX = 1_000
 
+# PATH_MAX is 4096 for a whole path; no folder of a scenario is as deep as this.
+Path = Annotated[
+    str, Meta(pattern=r"^[^\x00]{1,200}\Z", description="path below the scenario", examples=["dev/rs485"])
+]
 LineKind = Literal["tcp", "rtu_over_tcp", "serial"]
 Parity = Literal["N", "E", "O"]
 FaultKind = Literal[
@@ -86,7 +90,7 @@ class LineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 0
     # of a serial line: the name to give the terminal, relative to the scenario; its folder is made
-    link: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    link: Path | None = None
     # speed of the wire; left out: 9600 on a serial line, and no wire time at all on a network line
     baud: Annotated[int, Meta(ge=300, le=1_000_000)] | None = None
     parity: Parity = "N"
@@ -98,7 +102,7 @@ class LineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     # whether the adapter hears what its master sends, as some half-duplex ones do
     echo: bool = False
     # folder where hil/parity_notes.c tells which parity a master asked for, relative to the scenario
-    parity_notes: str | None = None
+    parity_notes: Path | None = None
     # what a gateway says for a unit that is not there, and for one that stays silent:
     # exception 0x0B, or nothing
     unknown_unit: Literal["exception", "silence"] = "exception"

@@ -18,6 +18,7 @@ from firmware_bridge.measurand import Measurand
 from firmware_bridge.reading import US_PER_S, MeterId, UtcUs
 from firmware_bridge.settings import convert, read_toml
 from firmware_bridge.simulator.faults import Fault, Silent, Spike, Stuck
+from firmware_bridge.simulator.line_settings import LINES_MAX, LineSettings, check_lines
 from firmware_bridge.simulator.source import Quantity
 from firmware_bridge.simulator.wall_clock import zone_named
 
@@ -84,11 +85,16 @@ class FaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Scenario(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"meters": "meter", "faults": "fault"}
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    rename={"meters": "meter", "lines": "line", "faults": "fault"},
 ):
     """The root."""
 
     meters: Annotated[list[MeterSettings], Meta(min_length=1, max_length=247)]
+    # none: one line of Modbus TCP, where the command line says
+    lines: Annotated[list[LineSettings], Meta(max_length=LINES_MAX)] = []
     site: SiteSettings = SiteSettings()
     replay: ReplaySettings | None = None
     faults: Annotated[list[FaultSettings], Meta(max_length=10_000)] = []
@@ -123,6 +129,7 @@ def parse_scenario(text: str, file: str = "text") -> Scenario:
     zone_named(scenario.site.time_zone)
     _refuse_twins("meter.name", [meter.name for meter in scenario.meters])
     _refuse_twins("meter.unit", [meter.unit for meter in scenario.meters])
+    check_lines(scenario.lines, [meter.unit for meter in scenario.meters])
     _check_replay(scenario)
     return scenario
 

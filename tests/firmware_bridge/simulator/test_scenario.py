@@ -116,7 +116,7 @@ def test_the_example_can_be_set_up(tmp_path):
 
 
 def test_the_example_can_be_read_with_every_setting_switched_on():
-    switched_on = re.sub(r"^# (\[+\w+\]+|\w+ = .*)$", r"\1", EXAMPLE.read_text(), flags=re.MULTILINE)
+    switched_on = re.sub(r"^# (\[+[\w.]+\]+|\w+ = .*)$", r"\1", EXAMPLE.read_text(), flags=re.MULTILINE)
     scenario = parse_scenario(switched_on)
     assert scenario.replay
     assert len(faults_of(scenario, START_US)) == 3
@@ -124,9 +124,10 @@ def test_the_example_can_be_read_with_every_setting_switched_on():
 
 def test_the_example_shows_every_setting_and_the_defaults():
     sections = [section for name, section in vars(settings_of).items() if name.endswith("Settings")]
-    wanted = {name for section in sections for name in section.__struct_fields__}
+    wanted = {name for section in sections for name in section.__struct_encode_fields__}
     assert {"seed", "unit", "file", "for_s"} <= wanted
-    shown = set(re.findall(r"^(?:# (?:or: )?)?(\w+) = ", EXAMPLE.read_text(), re.MULTILINE))
+    # a setting, or a section of a section
+    shown = set(re.findall(r"^(?:# (?:or: )?)?(?:\[\[\w+\.)?(\w+)(?: = |\]\])", EXAMPLE.read_text(), re.MULTILINE))
     assert wanted - shown == set()
     assert load_scenario(EXAMPLE).site == settings_of.SiteSettings(solar_peak_w=0.0), "as it says itself"
 
