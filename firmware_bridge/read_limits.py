@@ -19,7 +19,10 @@ def unreadable(file: MapFile, start: int, end: int) -> tuple[str, str, str] | No
 
 def aligned(file: MapFile, start: int, end: int) -> tuple[int, int]:
     """Address and count of the request for the registers `[start, end)`, even where the device wants it."""
-    if not file.even:
-        return start, end - start
+    return evened(start, end) if file.even else (start, end - start)
+
+
+def evened(start: int, end: int) -> tuple[int, int]:
+    """Address and count, both even, of the shortest request that holds the registers `[start, end)`."""
     first = start - start % 2
     return first, end - first + (end - first) % 2
