@@ -3,7 +3,10 @@
 from collections.abc import Iterable
 
 from firmware_bridge.clock import Clock
-from firmware_bridge.simulator.faults import FaultTable
+from firmware_bridge.errors import NotFoundError
+from firmware_bridge.measurand import Measurand
+from firmware_bridge.reading import MeterId, UtcUs
+from firmware_bridge.simulator.faults import Fault, FaultTable, Spike
 from firmware_bridge.simulator.frames import (
     ModbusException,
     Request,
@@ -15,6 +18,8 @@ from firmware_bridge.simulator.frames import (
 from firmware_bridge.simulator.log import ValueLog
 from firmware_bridge.simulator.meter import Meter
 
+_FOR_EVER_US = UtcUs(2**62)
+
 
 class Panel:
     """Answers requests at the clock's present instant."""
@@ -22,6 +27,7 @@ class Panel:
     def __init__(self, meters: Iterable[Meter], faults: FaultTable, clock: Clock, log: ValueLog) -> None:
         self._meters = {meter.unit: meter for meter in meters}
         self._faults, self._clock, self._log = faults, clock, log
+        self._shown: dict[tuple[MeterId, Measurand], Fault] = {}
 
     def reply(self, request: Request) -> bytes | None:
         """The frame of Modbus TCP to send back; None for a meter that stays silent."""
@@ -43,7 +49,8 @@ class Panel:
         if meter is None:
             return None
         at_us = self._clock.utc_us()
-        faults = self._faults.active(meter.name, at_us)
+        shown = [fault for (name, _), fault in self._shown.items() if name == meter.name]
+        faults = (*self._faults.active(meter.name, at_us), *shown)
         for fault in faults:
             self._log.faulted(fault)
         if any(fault.is_silent for fault in faults):
@@ -56,6 +63,27 @@ class Panel:
             return exception_pdu(pdu[0], answer)
         self._log.answered(at_us, meter, read, answer)
         return words_pdu(pdu[0], answer.words)
+
+    def show(self, meter: MeterId, measurand: Measurand, value: float) -> None:
+        """Let `meter` show `value`, SI, from now on, as a reference meter on a bench is set.
+
+        Raises:
+            NotFoundError: there is no such meter, or it shows no such measurand.
+        """
+        known = {one.name: one for one in self._meters.values()}
+        if meter not in known:
+            raise NotFoundError("meter", repr(meter), "is not a meter here", f"use one of: {', '.join(known)}")
+        shown = sorted({str(one.measurand) for one in known[meter].registers.registers})
+        if measurand not in shown:
+            next_step = f"use one of: {', '.join(shown)}"
+            raise NotFoundError("measurand", repr(str(measurand)), f"is not shown by {meter}", next_step)
+        self._shown[meter, measurand] = Spike(
+            meter=meter, from_us=UtcUs(0), until_us=_FOR_EVER_US, register=measurand, value=value
+        )
+
+    def release(self, meter: MeterId) -> None:
+        """Let `meter` show the truth again."""
+        self._shown = {key: fault for key, fault in self._shown.items() if key[0] != meter}
 
     def warm_up(self) -> None:
         """Compute the present once: energy counters sum up all days since their start."""
