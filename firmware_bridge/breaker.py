@@ -7,6 +7,7 @@ ones next to nothing. A table, (state, event) -> (state, action); ARCHITECTURE.m
 from enum import StrEnum
 
 from firmware_bridge.reading import MonotonicS
+from firmware_bridge.state_table import draw_table
 
 
 class State(StrEnum):
@@ -52,13 +53,8 @@ TABLE: dict[tuple[State, Event], tuple[State, Action]] = {
 
 
 def draw() -> str:
-    """The table as a Mermaid state diagram; loops that do nothing are left out."""
-    lines = ["stateDiagram-v2", f"    [*] --> {State.CLOSED.name}"]
-    for (state, event), (following, action) in TABLE.items():
-        if (following, action) != (state, Action.NONE):
-            words = event if action is Action.NONE else f"{event} / {action}"
-            lines.append(f"    {state.name} --> {following.name}: {words}")
-    return "\n".join(lines) + "\n"
+    """The table as a Mermaid state diagram."""
+    return draw_table(TABLE, State.CLOSED, Action.NONE)
 
 
 # 2 ** 20 times the shortest rest is beyond any longest one, and no overflow after a year of silence.

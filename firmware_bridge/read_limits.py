@@ -2,6 +2,9 @@
 
 from firmware_bridge.map_file import MapFile
 
+# Modbus Application Protocol V1.1b3, 4.4: an address has 16 bits.
+ADDRESSES = 0x10000
+
 
 def unreadable(file: MapFile, start: int, end: int) -> tuple[str, str, str] | None:
     """Why one request must not read the registers `[start, end)`: key, problem and remedy; None when it may."""
