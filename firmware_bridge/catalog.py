@@ -3,7 +3,8 @@
 from importlib import resources
 
 from firmware_bridge.errors import SettingError
-from firmware_bridge.profile import Profile, parse_profile
+from firmware_bridge.map_parser import parse_profile
+from firmware_bridge.profile import Profile
 
 _MAPS = resources.files("firmware_bridge") / "maps"
 _ENDING = ".toml"

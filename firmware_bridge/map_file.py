@@ -1,24 +1,21 @@
 """The shape of a meter map: the keys of the TOML file, their types and ranges. Pure.
 
-What the keys mean together (units, overlaps, sentinels) is checked in profile.py.
+What the keys mean together (units, overlaps, sentinels) is checked in map_parser.py.
 """
 
-import tomllib
 from enum import StrEnum
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from firmware_bridge.errors import SettingError
-
-T = TypeVar("T")
+from firmware_bridge.settings import read_toml
 
 # Modbus Application Protocol V1.1b3, 6.3 and 6.4: one request reads 1 to 125 registers.
 READ_REGISTERS_MAX = 125
 # The largest maps known to us have 30 registers and 6 kB.
-_MAP_CHARACTERS_MAX = 64 * 1024
-_SHOWN_CHARACTERS_MAX = 80
+MAP_CHARACTERS_MAX = 64 * 1024
 
 
 class WordOrder(StrEnum):
@@ -61,7 +58,10 @@ Text = Annotated[str, Meta(min_length=1, max_length=400)]
 Address = Annotated[int, Meta(ge=0, le=0xFFFF)]
 Confidence = Literal["high", "medium", "low"]
 Protocol = Literal["modbus", "sensor", "p1", "sml"]
+# What a positive value means to the maker; to us, drawn from the grid and charging are positive.
+Sign = Literal["import_positive", "generation_positive", "charge_positive", "discharge_positive"]
 Scale = Annotated[float, Meta(ge=1e-9, le=1e6)]
+RawValue = Annotated[int | str, Meta(description="raw value", examples=[0xFFFF, "0x7FFFFFFF"])]
 # A minute between reads is seldom enough for anything that is measured.
 PeriodS = Annotated[float, Meta(ge=0, le=60)]
 
@@ -101,7 +101,12 @@ class SunSpecChain(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Something to read that tells which meter it is; the one named "serial_number" tells which one of them."""
+    """Something to read that tells which meter it is.
+
+    The one named "serial_number" tells which one of its kind; the one named "model" may have no values:
+    then it is the model in the maker's own words. In a SunSpec profile, the address is that of a chain
+    which begins at the first of `bases`.
+    """
 
     name: Text
     # 43 is Read Device Identification, which has no address
@@ -169,8 +174,8 @@ class MapFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     byte_swapped_text: bool = False
     quirks: list[Text] = []
     identify: list[Identity] = []
-    # raw sentinels per type; 64 bits and f32 as text, because TOML cannot write them
-    invalid: dict[RegisterType, list[int | str]] = {}
+    # type -> raw values that mean "no value"; 64 bits and f32 as text, because TOML cannot write them
+    invalid: dict[str, list[RawValue]] = {}
 
 
 class RegisterEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -190,6 +195,8 @@ class RegisterEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     minus: list[Address] = []
     # address of a signed register with the power of ten that the value is multiplied by as well
     scale_address: Address | None = None
+    # where the maker counts this value's direction otherwise than `sign` of the file says
+    sign: Sign | None = None
     # raw value -> choice of an enumerated measurand
     values: dict[str, Text] = {}
     # raw value at which a counter begins again at 0, where it is not 2 to the power of its bits
@@ -215,47 +222,12 @@ class FieldEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     confidence: Confidence | None = None
 
 
-def read_map_file(text: str, where: str) -> MapFile:
-    """The keys of the map in `text`; `where` names the file in errors.
+def read_map_tree(text: str, where: str) -> dict[str, Any]:
+    """The keys and values of the map in `text`, not looked at yet; `where` names the file in errors.
 
     Raises:
-        SettingError: not TOML, an unknown or missing key, a value out of range.
+        SettingError: not TOML, or too long to be a map.
     """
-    if len(text) > _MAP_CHARACTERS_MAX:
-        raise SettingError(where, f"{len(text)} characters", f"is more than {_MAP_CHARACTERS_MAX}", "shorten it")
-    try:
-        tree = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # ValueError: also a number of 5000 digits
-        raise SettingError(where, "text", f"is not TOML: {error}", "correct that line") from error
-    return convert(tree, MapFile, where)
-
-
-def convert(tree: object, kind: type[T], where: str) -> T:
-    """`tree` as `kind`.
-
-    Raises:
-        SettingError: it does not fit; names the key.
-    """
-    try:
-        return msgspec.convert(tree, kind)
-    except msgspec.ValidationError as error:
-        problem, _, place = str(error).partition(" - at ")
-        path = place.rpartition("$")[2].strip("`.")
-        next_step = "correct it"
-        if " field `" in problem:
-            path = f"{path}.{problem.split('`')[1]}".strip(".")
-            problem = "is missing" if "missing" in problem else "is not a key of a map"
-            next_step = "add it" if problem == "is missing" else "remove it or mind its spelling"
-        field = f"{where}: {path}" if path else where
-        raise SettingError(field, _value_at(tree, path), problem.lower(), next_step) from error
-
-
-def _value_at(tree: object, path: str) -> str:
-    for part in filter(None, path.split(".")):
-        tree = tree.get(part) if isinstance(tree, dict) else None
-    return shown(tree)
-
-
-def shown(value: object) -> str:
-    """The value for an error message: one line of bounded length."""
-    return repr(value)[:_SHOWN_CHARACTERS_MAX]
+    if len(text) > MAP_CHARACTERS_MAX:
+        raise SettingError(where, f"{len(text)} characters", f"is more than {MAP_CHARACTERS_MAX}", "shorten it")
+    return read_toml(text, where, "text")

@@ -3,7 +3,8 @@
 import struct
 
 from firmware_bridge.errors import SettingError
-from firmware_bridge.map_file import RegisterType, shown
+from firmware_bridge.map_file import RegisterType
+from firmware_bridge.settings import shown
 
 
 def sentinels_of(kind: RegisterType, raws: list[int | str], where: str) -> tuple[float, ...]:
