@@ -1,4 +1,4 @@
-"""`python -m firmware_bridge.simulator`: meters on Modbus TCP, from a scenario."""
+"""`python -m firmware_bridge.simulator`: meters on their lines, from a scenario."""
 
 import argparse
 import asyncio
@@ -8,10 +8,13 @@ import sys
 from pathlib import Path
 
 from firmware_bridge.errors import Exit, SettingError
+from firmware_bridge.simulator.control import Control
+from firmware_bridge.simulator.line_settings import LineSettings
+from firmware_bridge.simulator.lines import Lines
 from firmware_bridge.simulator.log import ValueLog
 from firmware_bridge.simulator.panel import Panel
 from firmware_bridge.simulator.scenario import EXAMPLE, Scenario, load_scenario
-from firmware_bridge.simulator.server import ModbusServer
+from firmware_bridge.simulator.serial_line import exact_loop
 from firmware_bridge.simulator.stage import set_stage
 
 
@@ -36,13 +39,27 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> None:
     scenario = load_scenario(arguments.scenario)
+    _check(arguments, scenario)
     stage = set_stage(scenario, arguments.scenario.parent)
     clock = stage.clock(arguments.clock)
     log = ValueLog(arguments.log)
     try:
-        asyncio.run(_serve(stage.panel(clock, log), log, scenario, arguments))
+        with asyncio.Runner(loop_factory=exact_loop) as runner:
+            runner.run(_serve(stage.panel(clock, log), log, scenario, arguments))
     finally:
         log.close()
+
+
+def _check(arguments: argparse.Namespace, scenario: Scenario) -> None:
+    """Lines of a scenario know their own addresses.
+
+    Raises:
+        SettingError: another one is given.
+    """
+    for option, given in (("--port", arguments.port), ("--port-file", arguments.port_file)):
+        if scenario.lines and given:
+            next_step = "set line.port, and read the addresses with --control"
+            raise SettingError(option, str(given), "is for a scenario without lines", next_step)
 
 
 async def _serve(panel: Panel, log: ValueLog, scenario: Scenario, arguments: argparse.Namespace) -> None:
@@ -50,24 +67,35 @@ async def _serve(panel: Panel, log: ValueLog, scenario: Scenario, arguments: arg
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     panel.warm_up()
-    server = ModbusServer(panel.reply)
-    port = await server.listen(arguments.host, arguments.port)
+    settings = scenario.lines or [LineSettings(name="net", kind="tcp", host=arguments.host, port=arguments.port)]
+    units = [meter.unit for meter in scenario.meters]
+    lines = Lines(settings, arguments.scenario.parent, panel.answer, units)
     try:
+        await lines.plug()
         if arguments.port_file is not None:
-            _write_port(arguments.port_file, port)
-        sys.stderr.write(_greeting(scenario, arguments.host, port))
+            _write_port(arguments.port_file, int(next(iter(lines)).url.rpartition(":")[2]))
+        sys.stderr.write(_greeting(scenario, lines))
         async with asyncio.TaskGroup() as tasks:
-            flushing = tasks.create_task(log.flush_for_ever())
+            living = [tasks.create_task(log.flush_for_ever()), tasks.create_task(lines.serve())]
+            if arguments.control:
+                living.append(tasks.create_task(_obey(Control(lines, panel), stop)))
             await stop.wait()
-            flushing.cancel()
+            for task in living:
+                task.cancel()
     finally:
-        server.close()
+        lines.pull()
 
 
-def _greeting(scenario: Scenario, host: str, port: int) -> str:
-    """Who answers where; the address as a gateway's configuration wants it."""
+async def _obey(control: Control, stop: asyncio.Event) -> None:
+    await control.serve()
+    stop.set()
+
+
+def _greeting(scenario: Scenario, lines: Lines) -> str:
+    """Who answers where; the addresses as a gateway's configuration wants them."""
+    listens = [f"listens on {url}" for url in lines.urls.values()]
     meters = [f"meter {meter.name}, unit {meter.unit}, {meter.profile}" for meter in scenario.meters]
-    return "".join(f"simulator: {line}\n" for line in (f"listens on tcp://{host}:{port}", *meters))
+    return "".join(f"simulator: {line}\n" for line in (*listens, *meters))
 
 
 def _first(group: BaseExceptionGroup[SettingError]) -> SettingError:
@@ -94,8 +122,11 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--example", action="store_true", help="print a commented scenario to start from, and end")
     parser.add_argument("--clock", type=Path, metavar="ORIGIN", help="simulated time; made when it does not exist")
     parser.add_argument("--log", type=Path, metavar="FILE", help="append every value given out, JSON lines")
+    parser.add_argument("--control", action="store_true", help="obey JSON lines on the input; see control.py")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 for a free one (the default)")
+    parser.add_argument(
+        "--port", type=int, default=0, help="port of a scenario without lines; 0 for a free one (the default)"
+    )
     parser.add_argument("--port-file", type=Path, metavar="FILE", help="write the port there when listening")
     return parser
 
