@@ -135,9 +135,13 @@ class _Planner:
         self._function, self._file, self._cost, self._sweep_period_s = function, file, cost, sweep_period_s
 
     def plan(self, registers: Sequence[Register]) -> list[Block]:
-        """The cheaper of two plans, with and without slow registers that make fast blocks longer."""
+        """The cheapest of three plans: slow registers may make fast blocks longer, some must, none may."""
         spans = [self._span(register) for register in registers]
-        plans = [self._by_pace(spans, with_riders=with_riders) for with_riders in (True, False)]
+        plans = [
+            self._by_pace(spans, with_riders=True),
+            self._by_pace([_hurried(span, spans) for span in spans], with_riders=True),
+            self._by_pace(spans, with_riders=False),
+        ]
         return min(plans, key=lambda blocks: sum(map(self._block_cost, blocks)))
 
     def _by_pace(self, spans: list[_Span], *, with_riders: bool) -> list[Block]:
@@ -201,6 +205,11 @@ class _Planner:
             period_s=whole.period_s if is_slow else 0.0,
             even=self._file.even,
         )
+
+
+def _hurried(span: _Span, spans: Sequence[_Span]) -> _Span:
+    """The span at the pace of the fastest that lies in it."""
+    return span._replace(period_s=min(other.period_s for other in spans if span.holds(other)))
 
 
 def _leaders(spans: Sequence[_Span]) -> list[_Span]:
