@@ -2,7 +2,8 @@
 
 BSI TR-03109-1 Anlage IV, Smart Message Language 1.04, chapter 8: an escape word and 01010101, the file, an
 escape word and 1A, the count of bytes it was filled up with, CRC-16/X-25 over all of it. An escape word in the
-file comes twice. Holley DTZ541 computes CRC-16/KERMIT.
+file comes twice. The Holley DTZ541 sends CRC-16/KERMIT, and its bytes the other way around (volkszaehler/libsml
+issue 75).
 """
 
 from collections import Counter
@@ -21,7 +22,6 @@ _START = _ESCAPE + _BEGIN
 _END = 0x1A
 _WORD = len(_ESCAPE)
 _FILL_MAX = 3
-_CRCS = (crc16.ibm_sdlc, crc16.kermit)
 
 
 class SmlReader:
@@ -87,9 +87,16 @@ class SmlReader:
             return []
 
 
+def _x25(data: bytes) -> bytes:
+    return crc16.ibm_sdlc(data).to_bytes(2, "little")
+
+
+def _kermit(data: bytes) -> bytes:
+    return crc16.kermit(data).to_bytes(2, "big")
+
+
 def _frames(file: bytes) -> list[Frame]:
-    told = int.from_bytes(file[-2:], "little")
-    crc = next((one for one in _CRCS if one(file[:-2]) == told), None)
+    crc = next((one for one in (_x25, _kermit) if one(file[:-2]) == file[-2:]), None)
     if crc is None:
         raise RefusedError(Refusal.CRC)
     data, fill = file[len(_START) : -2 * _WORD].replace(2 * _ESCAPE, _ESCAPE), file[-3]

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from firmware_bridge.frames.frame import Frame, Refusal, RefusedError, Value
 from firmware_bridge.frames.sml_tree import Node, SmlError, TreeReader
 
-Crc = Callable[[bytes], int]
+# the two bytes of a CRC as they are sent
+Crc = Callable[[bytes], bytes]
 
 _MESSAGE = 0x76
 _MESSAGE_END = 0x00
@@ -60,8 +61,8 @@ def _responses(reader: TreeReader, crc: Crc) -> Iterator[tuple[bytes, list[Node]
             raise SmlError
         body = [reader.node() for _ in range(_PARTS_BEFORE_CRC)][-1]
         checked = reader.data[start : reader.at]
-        # the low byte comes first, so as a number it is swapped
-        if reader.node() != int.from_bytes(crc(checked).to_bytes(2, "little"), "big"):
+        # sent as a number, whose leading zero may be left out
+        if reader.node() != int.from_bytes(crc(checked), "big"):
             raise RefusedError(Refusal.CRC)
         if reader.take(1)[0] != _MESSAGE_END:
             raise SmlError
