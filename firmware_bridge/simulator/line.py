@@ -57,6 +57,11 @@ class Line(ABC):
                 self.inject(fault)
             await self.carry()
 
+    @property
+    def is_served(self) -> bool:
+        """Whether faults can be injected."""
+        return self._tasks is not None
+
     def inject(self, fault: WireFaultSettings) -> None:
         """Let `fault` come, its times counted from now."""
         assert self._tasks is not None, "a line is served before it is disturbed"

@@ -119,10 +119,12 @@ class SerialLine(Line):
 
     def _take(self, data: bytes) -> None:
         """The master wrote something."""
-        if sum(len(one.data) for one in self._arrivals) + len(data) > WAITING_BYTES_MAX:
+        now_s = self._clock.monotonic_s()
+        on_the_wire = max(self.wire.free_at_s - now_s, 0.0) / self._framing.character_s
+        if on_the_wire + sum(len(one.data) for one in self._arrivals) + len(data) > WAITING_BYTES_MAX:
             self.wire.counts.overrun += len(data)
             return
-        self._arrivals.append(_Arrival(self._clock.monotonic_s(), data))
+        self._arrivals.append(_Arrival(now_s, data))
         self._has_arrived.set()
 
     async def _arrival(self, until_s: float | None) -> _Arrival | None:

@@ -67,6 +67,32 @@ def test_it_serves_by_simulated_time_and_stops_when_told(tmp_path, scenario, num
 
 
 @pytest.mark.slow
+def test_it_is_controlled_line_by_line_and_ends_with_its_input(tmp_path, scenario_text):
+    scenario = tmp_path / "scenario.toml"
+    scenario.write_text(scenario_text + '[[line]]\nname = "rs485"\nkind = "serial"\nlink = "dev/rs485"\n')
+    commands = b'{"do": "counts", "line": "rs485"}\n' + b"x" * 10_000 + b"\n" + b'{"do": "pull", "line": "rs485"}\n'
+    command = [sys.executable, "-m", "firmware_bridge.simulator", "--scenario", "scenario.toml", "--control"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, input=commands, capture_output=True, timeout=DEADLINE_S, check=True
+    )
+    greeting, counts, *too_long, pulled = [msgspec.json.decode(line) for line in done.stdout.splitlines()]
+    assert greeting == {"ok": {"rs485": f"serial://{tmp_path}/dev/rs485"}}
+    assert counts["ok"]["requests"] == 0
+    assert all("error" in answer for answer in too_long)
+    assert pulled == {"ok": None}
+    assert not (tmp_path / "dev/rs485").is_symlink()
+    assert f"simulator: listens on serial://{tmp_path}/dev/rs485" in done.stderr.decode()
+
+
+@pytest.mark.parametrize("option", [("--port", "5020"), ("--port-file", "port")])
+def test_lines_of_a_scenario_have_their_own_addresses(tmp_path, scenario_text, capsys, option):
+    (tmp_path / "scenario.toml").write_text(scenario_text + '[[line]]\nname = "net"\nkind = "tcp"\n')
+    assert main(["--scenario", str(tmp_path / "scenario.toml"), *option]) == Exit.BAD_SETTING
+    assert "is for a scenario without lines; set line.port" in capsys.readouterr().err
+
+
+@pytest.mark.slow
 def test_a_disk_that_fills_ends_the_run_with_a_sentence(tmp_path, scenario):
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
