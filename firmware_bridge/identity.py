@@ -12,6 +12,7 @@ import msgspec
 from firmware_bridge.errors import SettingError
 from firmware_bridge.map_file import Confidence, Identity, MapFile, WordOrder
 from firmware_bridge.profile import Profile
+from firmware_bridge.read_limits import ADDRESSES
 from firmware_bridge.settings import shown
 
 # The entry with this name tells one meter from another of its kind.
@@ -160,7 +161,7 @@ def _check_place(identity: Identity, file: MapFile, at: str) -> None:
             "add it" if is_text else "remove it",
         )
     _, address, count = question(identity) or (0, 0, 0)
-    if address + count > 0x10000:
+    if address + count > ADDRESSES:
         raise SettingError(f"{at}.address", hex(address), "leaves no room below 0x10000", "correct the address")
     if count > file.max_read:
         raise SettingError(f"{at}.registers", str(count), f"does not fit max_read = {file.max_read}", "shorten it")

@@ -16,7 +16,7 @@ from firmware_bridge.errors import SettingError
 from firmware_bridge.map_file import FieldEntry, MapFile, RegisterEntry, RegisterType, Sign, read_map_tree
 from firmware_bridge.measurand import Measurand
 from firmware_bridge.profile import Field, Profile, Register
-from firmware_bridge.read_limits import unreadable
+from firmware_bridge.read_limits import ADDRESSES, unreadable
 from firmware_bridge.sentinels import sentinels_of, whole_sentinel
 from firmware_bridge.settings import shown
 from firmware_bridge.units import factor_of
@@ -25,8 +25,6 @@ T = TypeVar("T")
 P = ParamSpec("P")
 Entry = TypeVar("Entry", RegisterEntry, FieldEntry)
 
-# Modbus Application Protocol V1.1b3, 4.4: an address has 16 bits.
-ADDRESSES = 0x10000
 # Energy moves slowly: a counter is asked this often when it needs a request of its own.
 COUNTER_PERIOD_S = 10.0
 # Which signs can be said of a measurand whose name begins like this; the first one is ours.
