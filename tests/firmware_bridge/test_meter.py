@@ -11,8 +11,8 @@ SILENCE = NoReplyError("no reply")
 TICK_US = UtcUs(1_700_000_000_000_000)
 NOW_S = MonotonicS(1000.0)
 
-# carlo_gavazzi_em340, first block from 0x0000: raw tenths of a volt at 0x00, of a watt at 0x28, thousandths at 0x31.
-VOLTAGE_L1, POWER, POWER_FACTOR = 0x00, 0x28, 0x31
+# carlo_gavazzi_em340: raw tenths of a volt in its first block, of a watt in its second.
+VOLTAGE_L1, POWER = 0x00, 0x28
 
 
 def a_meter(rated_power_w: float = 10_000) -> Meter:
@@ -25,7 +25,8 @@ def words_of(meter: Meter, place: int, **raws: int) -> list[int]:
     words = [0] * meter.blocks[place].count
     for name, raw in raws.items():
         address = int(name.removeprefix("at_"), 0)
-        words[address : address + 2] = [raw & 0xFFFF, raw >> 16 & 0xFFFF]
+        first = address - meter.blocks[place].address
+        words[first : first + 2] = [raw & 0xFFFF, raw >> 16 & 0xFFFF]
     return words
 
 
@@ -76,14 +77,14 @@ def test_a_reading_is_stamped_when_its_block_came_and_at_the_tick_when_it_did_no
     [(0, 0), (120_000, 0), (120_001, 1), (-120_000, 0), (-120_001, 1), (0x7FFFFFFE, 1), (0x7FFFFFFF, 2)],
 )
 def test_power_beyond_what_the_breaker_lets_through_is_kept_and_suspect(raw_dw: int, quality: int):
-    readings, _ = sweep(a_meter(rated_power_w=10_000), {f"at_{POWER:#x}": raw_dw}, {})
+    readings, _ = sweep(a_meter(rated_power_w=10_000), {}, {f"at_{POWER:#x}": raw_dw})
     reading = reading_of(readings, Measurand.ACTIVE_POWER_W)
     assert reading.quality == quality
     assert reading.value == (None if quality == Quality.MISSING else raw_dw / 10)
 
 
 def test_the_rating_does_not_stretch_what_is_plausible_at_all():
-    readings, _ = sweep(a_meter(rated_power_w=1e9), {f"at_{POWER:#x}": 30_000_000}, {})
+    readings, _ = sweep(a_meter(rated_power_w=1e9), {}, {f"at_{POWER:#x}": 30_000_000})
     assert reading_of(readings, Measurand.ACTIVE_POWER_W).quality is Quality.SUSPECT
 
 
