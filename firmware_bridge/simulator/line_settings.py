@@ -91,6 +91,8 @@ class LineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     port: Annotated[int, Meta(ge=0, le=65535)] = 0
     # of a serial line: the name to give the terminal, relative to the scenario; its folder is made
     link: Path | None = None
+    # a second name for it, which stays when the cable comes back under another one, as in /dev/serial/by-id
+    id_link: Path | None = None
     # speed of the wire; left out: 9600 on a serial line, and no wire time at all on a network line
     baud: Annotated[int, Meta(ge=300, le=1_000_000)] | None = None
     parity: Parity = "N"
@@ -121,15 +123,16 @@ def check_lines(lines: Sequence[LineSettings], units: Sequence[int]) -> None:
     Raises:
         SettingError: a name or a link twice, a link missing or out of place, a unit that is no meter's.
     """
-    for field, values in (
-        ("name", [line.name for line in lines]),
-        ("link", [line.link for line in lines if line.link]),
-    ):
-        for value in values:
-            if values.count(value) > 1:
-                raise SettingError(f"line.{field}", repr(value), "is given twice", "give each its own")
+    _refuse_twins("line.name", [line.name for line in lines])
+    _refuse_twins("line.link", [link for line in lines for link in (line.link, line.id_link) if link])
     for place, line in enumerate(lines):
         _check_line(f"line[{place}]", line, units)
+
+
+def _refuse_twins(field: str, values: Sequence[str]) -> None:
+    for value in values:
+        if values.count(value) > 1:
+            raise SettingError(field, repr(value), "is given twice", "give each its own")
 
 
 def _check_line(field: str, line: LineSettings, units: Sequence[int]) -> None:

@@ -59,6 +59,7 @@ class SerialLine(Line):
         super().__init__(settings, responder)
         assert settings.link is not None, "check_lines() saw to it"
         self._link = folder / settings.link
+        self._lasting = [] if settings.id_link is None else [folder / settings.id_link]
         self._notes = None if settings.parity_notes is None else folder / settings.parity_notes
         self._framing = Framing(settings.baud or DEFAULT_BAUD, settings.parity, settings.stop_bits)
         self._terminal: Terminal | None = None
@@ -81,7 +82,7 @@ class SerialLine(Line):
         self.pull()
         if link is not None:
             self._link = self._link.with_name(link)
-        self._terminal = Terminal(self._link, self._notes, self._framing)
+        self._terminal = Terminal([self._link, *self._lasting], self._notes, self._framing)
         self._terminal.on_bytes(self._take)
 
     def pull(self) -> None:

@@ -10,7 +10,7 @@ import os
 import re
 import termios
 import tty
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,26 +30,30 @@ _PARITIES: dict[bytes, Parity] = {b"N": "N", b"E": "E", b"O": "O"}
 
 
 class Terminal:
-    """An open pseudo-terminal with a name of ours, a symbolic link."""
+    """An open pseudo-terminal with names of ours, symbolic links."""
 
-    def __init__(self, link: Path, notes: Path | None, framing: Framing) -> None:
-        """Make one at `link`; `framing` is what it starts with.
+    def __init__(self, links: Sequence[Path], notes: Path | None, framing: Framing) -> None:
+        """Make one that has the names `links`; `framing` is what it starts with.
 
         Raises:
-            SettingError: the link cannot be made, or something that is no link lies there.
+            SettingError: a link cannot be made, or something that is no link lies there.
         """
-        self._link, self._framing = link, framing
+        self._links, self._framing = links, framing
         # Both ends stay open: without a master our end would otherwise fail every read.
         self._ours, self._masters = os.openpty()
         self.path = Path(os.ttyname(self._masters))
         self._note = None if notes is None else notes / self.path.name
         try:
             self._set_up()
-            self._name_it()
+            for link in links:
+                self._make(link)
         except OSError as error:
             self.close()
             raise SettingError(
-                "line.link", str(link), f"cannot be made ({error.strerror})", "name a folder that can be written"
+                "line.link",
+                ", ".join(map(str, links)),
+                f"cannot be made ({error.strerror})",
+                "name a folder that can be written",
             ) from error
         except BaseException:
             self.close()
@@ -68,14 +72,14 @@ class Terminal:
             self._note.parent.mkdir(parents=True, exist_ok=True)
             self._note.unlink(missing_ok=True)  # of an earlier terminal of that name
 
-    def _name_it(self) -> None:
-        if self._link.exists() and not self._link.is_symlink():
-            raise SettingError("line.link", str(self._link), "is there and is no link", "name another, or remove it")
-        self._link.parent.mkdir(parents=True, exist_ok=True)
-        draft = self._link.with_name(f"{self._link.name}.new")
+    def _make(self, link: Path) -> None:
+        if link.exists() and not link.is_symlink():
+            raise SettingError("line.link", str(link), "is there and is no link", "name another, or remove it")
+        link.parent.mkdir(parents=True, exist_ok=True)
+        draft = link.with_name(f"{link.name}.new")
         draft.unlink(missing_ok=True)
         draft.symlink_to(self.path)
-        draft.replace(self._link)
+        draft.replace(link)
 
     @property
     def framing(self) -> Framing:
@@ -109,11 +113,12 @@ class Terminal:
             return len(data)
 
     def close(self) -> None:
-        """Pull the cable: the master finds its terminal dead and its name gone."""
+        """Pull the cable: the master finds its terminal dead and its names gone."""
         with suppress(ValueError, RuntimeError):  # nobody listened, or no loop runs any more
             asyncio.get_running_loop().remove_reader(self._ours)
-        with suppress(OSError):
-            if self._link.readlink() == self.path:
-                self._link.unlink()
+        for link in self._links:
+            with suppress(OSError):
+                if link.readlink() == self.path:
+                    link.unlink()
         for descriptor in (self._ours, self._masters):
             os.close(descriptor)

@@ -136,16 +136,20 @@ async def test_babble_is_heard_without_being_asked_for_and_nobody_answers(tmp_pa
 
 
 async def test_a_pulled_cable_is_dead_and_comes_back_under_another_name(tmp_path):
-    async with served(tmp_path, **SERIAL) as line:
+    by_id = tmp_path / "dev/serial/by-id/usb-adapter"
+    async with served(tmp_path, **SERIAL, id_link="dev/serial/by-id/usb-adapter") as line:
+        assert by_id.resolve() == (tmp_path / LINK).resolve()
         master = Master(tmp_path / LINK, 115200)
         await master.answer_of(1)
         line.pull()
         await master.is_dead.wait()
         master.close()
         assert not (tmp_path / LINK).is_symlink()
+        assert not by_id.is_symlink()
         assert not line.is_plugged
         await line.plug("rs485-2")
         assert line.url == f"serial://{tmp_path}/dev/rs485-2"
+        assert by_id.resolve() == (tmp_path / "dev/rs485-2").resolve()
         master = Master(tmp_path / "dev/rs485-2", 115200)
         assert await master.answer_of(1) == rtu_frame(1, answered(1))
         master.close()
