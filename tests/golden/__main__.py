@@ -26,6 +26,7 @@ from gateway.contract.records import (
     encode_batch,
 )
 from gateway.core.update import draw
+from tests.golden.meter_frames import write_golden_frames
 
 ROOT = Path(__file__).parents[2]
 RECORDS = ROOT / "tests" / "golden" / "records.json"
@@ -81,3 +82,4 @@ def golden_architecture(text: str) -> str:
 if __name__ == "__main__":
     RECORDS.write_text(golden_records())
     ARCHITECTURE.write_text(golden_architecture(ARCHITECTURE.read_text()))
+    write_golden_frames()
