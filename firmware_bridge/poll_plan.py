@@ -17,8 +17,8 @@ from firmware_bridge.read_limits import aligned, evened, unreadable
 
 # Seconds between sweeps where the caller does not say; the default of the gateway.
 SWEEP_PERIOD_S = 1.0
-# What a meter takes to think before it answers, in seconds: makers state 5 to 60 ms on a serial line;
-# devices with Ethernet were built later.
+# What a meter is taken to need before it answers, in seconds. A guess that decides only how long a hole may
+# be that is read through, and whether a slow register rides.
 TURN_AROUND_SERIAL_S = 0.02
 TURN_AROUND_TCP_S = 0.005
 # 2 bytes at 100 Mbit/s.

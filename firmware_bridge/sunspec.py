@@ -17,7 +17,7 @@ MARKER = (0x5375, 0x6E53)
 END_ID = 0xFFFF
 # Marker and head of a model (id, length) are read two registers at a time: what lies behind is not known.
 HEAD_REGISTERS = 2
-# Headers read behind one marker. Devices known to us have some 30 models; nonsense could be thousands.
+# Heads read behind one marker: more models than a device is likely to have, where nonsense could be thousands.
 MODELS_MAX = 64
 
 # The common model is the first of every chain and says what the device is: text -> offset from the register
