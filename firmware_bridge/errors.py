@@ -63,6 +63,10 @@ class LineError(BusError):
 class ExceptionReplyError(BusError):
     """The meter answered with a Modbus exception code."""
 
+    def __init__(self, message: str, code: int = 0) -> None:
+        self.code = code
+        super().__init__(message)
+
 
 class BadReplyError(BusError):
     """The reply does not fit the request: wrong unit, length or function."""

@@ -65,10 +65,11 @@ class ModbusServer:
         self.connections_open += 1
         try:
             while True:
-                transaction, _, _, unit, function, address, count = struct.unpack(
-                    ">HHHBBHH", await reader.readexactly(12)
-                )
-                request = Request(transaction, unit, function, address, count)
+                transaction, _, length, unit = struct.unpack(">HHHB", await reader.readexactly(7))
+                pdu = await reader.readexactly(length - 1)
+                # another request than a read, such as an identification, has its last byte as address
+                place = struct.unpack(">HH", pdu[1:]) if len(pdu) == 5 else (pdu[-1], 0)
+                request = Request(transaction, unit, pdu[0], *place)
                 self.requests.append(request)
                 answer = self.behaviours.get(unit, lambda _: None)(request)
                 if isinstance(answer, Awaitable):
