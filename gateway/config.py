@@ -132,6 +132,13 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"b
     sync: SyncConfig | None = None
     update: UpdateConfig | None = None
     clock: ClockConfig | None = None
+    # folder with meter profiles of the installer, looked into before those of the program; seen from this file
+    profiles: FolderPath | None = None
+
+    @property
+    def profile_folders(self) -> tuple[Path, ...]:
+        """Where profiles are looked for before those of the program."""
+        return () if self.profiles is None else (Path(self.profiles),)
 
 
 def load_file(path: Path) -> Config:
@@ -149,7 +156,10 @@ def load_file(path: Path) -> Config:
         raise SettingError("config", str(path), f"cannot be read ({reason})", "name a readable TOML file") from error
     if len(data) > CONFIG_BYTES_MAX:
         raise SettingError("config", str(path), f"is larger than {CONFIG_BYTES_MAX} bytes", "name a configuration")
-    return load(text, str(path))
+    config = load(text, str(path))
+    if config.profiles is None:
+        return config
+    return msgspec.structs.replace(config, profiles=str(path.parent / config.profiles))
 
 
 def load(text: str, file: str = "text") -> Config:

@@ -58,6 +58,8 @@ def _relative_paths(config: Config) -> Iterator[str]:
 
 def _reading(config: Config) -> Iterator[str]:
     every = _each(config.record.poll_period_s)
+    if config.profiles is not None:
+        yield f"It looks for the profiles of meters in {config.profiles} first."
     yield f"It reads {_count(len(config.meters), 'meter')} on {_count(len(config.buses), 'line')} every {every}:"
     for bus in config.buses:
         meters = [meter for meter in config.meters if meter.bus == bus.name]

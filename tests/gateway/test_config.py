@@ -283,6 +283,15 @@ def test_a_file_is_read_with_and_without_the_mark_that_windows_editors_write(tmp
         assert load_file(path) == load(GOOD)
 
 
+def test_a_folder_with_profiles_is_seen_from_the_file(tmp_path: Path):
+    path = tmp_path / "gateway.toml"
+    path.write_text('profiles = "mine"\n' + GOOD)
+    assert load_file(path).profile_folders == (tmp_path / "mine",)
+    path.write_text('profiles = "/srv/mine"\n' + GOOD)
+    assert load_file(path).profile_folders == (Path("/srv/mine"),)
+    assert load(GOOD).profile_folders == ()
+
+
 def test_a_file_that_is_not_toml_is_named(tmp_path: Path):
     (tmp_path / "gateway.toml").write_text("[site")
     with pytest.raises(SettingError, match=r"config = .*gateway\.toml: is not TOML: .*at"):

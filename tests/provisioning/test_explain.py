@@ -26,6 +26,12 @@ def test_every_meter_is_named_with_its_line_profile_and_place():
     assert "main: eastron_sdm630, unit 1, measures the solar inverter, at most 22000 W." in text
 
 
+def test_a_folder_with_profiles_is_named():
+    text = "\n".join(explain(load('profiles = "/srv/mine"\n' + SMALLEST)))
+    assert "It looks for the profiles of meters in /srv/mine first." in text
+    assert "profiles of meters" not in said()
+
+
 def test_a_line_without_meters_is_pointed_out():
     text = said("[[bus]]", 'name = "spare"', 'url = "tcp://10.0.0.6:502"')
     assert "spare at tcp://10.0.0.6:502: no meter, so this line is never opened." in text
