@@ -67,26 +67,11 @@ class _Draw(IntEnum):
 
 _BUCKETS_S = np.array(
     [
-        DAY_S,
-        _WEEK_S,
-        DAY_S,
-        10 * _MINUTE_S,
-        _MINUTE_S,
-        1,
-        HOUR_S,
-        HOUR_S,
-        DAY_S,
-        DAY_S,
-        DAY_S,
-        DAY_S,
-        DAY_S,
-        _WEEK_S,
-        DAY_S,
-        _WEEK_S // 2,
-        20 * _MINUTE_S,
-        2 * _MINUTE_S,
+        DAY_S, _WEEK_S, DAY_S, 10 * _MINUTE_S, _MINUTE_S, 1,
+        HOUR_S, HOUR_S, DAY_S, DAY_S, DAY_S, DAY_S,
+        DAY_S, _WEEK_S, DAY_S, _WEEK_S // 2, 20 * _MINUTE_S, 2 * _MINUTE_S,
     ]
-)[:, np.newaxis]
+)[:, np.newaxis]  # fmt: skip
 assert len(_BUCKETS_S) == len(_Draw), "each stream needs a bucket"
 
 
@@ -145,6 +130,15 @@ class House:
         flows = is_up.astype(np.float64)
         load_w = flows * np.minimum(self._load_w(local_s, draws), LOAD_W_MAX)
         return HousePower(load_w, flows * self._solar_w(local_s, draws), is_up)
+
+    def sunlight(self, at_us: I64) -> F64:
+        """The sun on a panel at each instant: 1 when it is high in a clear sky, 0 at night."""
+        local_s = self._wall_clock.local_s(at_us)
+        return self._sun(1.0, local_s, self._noise.uniform(local_s // _BUCKETS_S))
+
+    def local_s(self, at_us: I64) -> I64:
+        """The home's wall clock at each instant, see `WallClock.local_s`."""
+        return self._wall_clock.local_s(at_us)
 
     def grid_is_up(self, at_us: I64) -> Mask:
         """Whether the grid feeds the home at each instant."""
@@ -235,6 +229,9 @@ class House:
     def _solar_w(self, local_s: I64, draws: F64) -> F64:
         if self.solar_peak_w == 0:
             return np.zeros(local_s.shape)
+        return self._sun(self.solar_peak_w, local_s, draws)
+
+    def _sun(self, peak: float, local_s: I64, draws: F64) -> F64:
         season = np.cos(2 * np.pi * (local_s / _YEAR_S - 0.47))
         half_day_h = 6.0 + 0.8 * season
         from_noon = ((local_s % DAY_S) / HOUR_S - self.habits.solar_noon_hour) / half_day_h
@@ -244,7 +241,7 @@ class House:
         # Broken clouds throw the most fluctuating shadows; a clear and a grey sky are both calm.
         broken = 2.0 * cover * (1.0 - cover)
         shadow = 1.0 - broken * (0.6 * draws[_Draw.CLOUD_SLOW] + 0.4 * draws[_Draw.CLOUD_FAST])
-        return np.asarray(self.solar_peak_w * (0.9 + 0.1 * season) * height**1.3 * clear * shadow)
+        return np.asarray(peak * (0.9 + 0.1 * season) * height**1.3 * clear * shadow)
 
     def _grid_is_up(self, local_s: I64) -> Mask:
         if self.outages_per_week == 0:

@@ -45,6 +45,13 @@ class Noise:
         mixed >>= _S11
         return np.asarray(mixed * _UNIT)
 
+    def smooth(self, at_s: I64, periods_s: I64) -> F64:
+        """Curves in [0, 1) without a step, `[streams, n]`: each meets a new draw every period of its own."""
+        buckets, rest_s = np.divmod(at_s, periods_s[:, np.newaxis])
+        before, after = self.uniform(buckets), self.uniform(buckets + 1)
+        share = 0.5 - 0.5 * np.cos(np.pi * rest_s / periods_s[:, np.newaxis])
+        return np.asarray(before + (after - before) * share)
+
 
 def stream_root(seed: int, stream: int) -> int:
     """Where a stream of a seed begins."""

@@ -6,6 +6,7 @@ from firmware_bridge.clock import Clock
 from firmware_bridge.errors import NotFoundError
 from firmware_bridge.measurand import Measurand
 from firmware_bridge.reading import MeterId, UtcUs
+from firmware_bridge.simulator import device_id
 from firmware_bridge.simulator.faults import Fault, FaultTable, Spike
 from firmware_bridge.simulator.frames import (
     ModbusException,
@@ -25,9 +26,16 @@ class Panel:
     """Answers requests at the clock's present instant."""
 
     def __init__(self, meters: Iterable[Meter], faults: FaultTable, clock: Clock, log: ValueLog) -> None:
-        self._meters = {meter.unit: meter for meter in meters}
+        every = list(meters)
+        beside = {unit: meter for meter in reversed(every) for unit in meter.units_beside}
+        self._meters = beside | {meter.unit: meter for meter in every}
         self._faults, self._clock, self._log = faults, clock, log
         self._shown: dict[tuple[MeterId, Measurand], Fault] = {}
+
+    @property
+    def units(self) -> list[int]:
+        """Units that answer: those of the meters, and those where some of them say besides who they are."""
+        return sorted(self._meters)
 
     def reply(self, request: Request) -> bytes | None:
         """The frame of Modbus TCP to send back; None for a meter that stays silent."""
@@ -55,12 +63,23 @@ class Panel:
             self._log.faulted(fault)
         if any(fault.is_silent for fault in faults):
             return None
+        answer = _refusal(faults) or self._answer(meter, unit, pdu, at_us, faults)
+        return exception_pdu(pdu[0], answer) if isinstance(answer, int) else answer
+
+    def _answer(
+        self, meter: Meter, unit: int, pdu: bytes, at_us: UtcUs, faults: tuple[Fault, ...]
+    ) -> bytes | ModbusException:
+        if pdu[0] == device_id.FUNCTION:
+            return device_id.identification_pdu(pdu, meter.objects(faults))
         read = decode_read(pdu)
         if isinstance(read, ModbusException):
-            return exception_pdu(pdu[0], read)
+            return read
+        if unit != meter.unit:
+            words = meter.answer_beside(unit, read, faults)
+            return words if isinstance(words, ModbusException) else words_pdu(pdu[0], words)
         answer = meter.answer(read, at_us, faults)
         if isinstance(answer, ModbusException):
-            return exception_pdu(pdu[0], answer)
+            return answer
         self._log.answered(at_us, meter, read, answer)
         return words_pdu(pdu[0], answer.words)
 
@@ -89,3 +108,8 @@ class Panel:
         """Compute the present once: energy counters sum up all days since their start."""
         for meter in self._meters.values():
             meter.snapshot(self._clock.utc_us())
+
+
+def _refusal(faults: tuple[Fault, ...]) -> int | None:
+    """The exception code that a fault makes the meter answer with."""
+    return next((code for fault in faults if (code := fault.refusal()) is not None), None)

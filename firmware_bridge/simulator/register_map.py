@@ -4,160 +4,186 @@ Reads the same TOML facts as the gateway, with code of its own. Only the keys ne
 at; whether a profile is a good one is the gateway's to check.
 """
 
-import struct
-import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-from firmware_bridge.errors import SettingError
 from firmware_bridge.measurand import Measurand
-from firmware_bridge.simulator.frames import REGISTERS_MAX, Read
+from firmware_bridge.simulator.faults import Fault, Values
+from firmware_bridge.simulator.frames import ModbusException, Read
+from firmware_bridge.simulator.memory import Memory, Place
+from firmware_bridge.simulator.nameplate import Cell, Nameplate
+from firmware_bridge.simulator.raw_type import RAW_TYPES
+from firmware_bridge.simulator.register import Register, exponent_for
+from firmware_bridge.simulator.sunspec_chain import ModelChain
 
-MAPS = Path(__file__).parents[1] / "maps"
+_EXPONENT = RAW_TYPES["s16"]
+# Registers between two values that answer as zeros. Makers lay their registers out in hundreds, and a
+# reader may read through what a profile does not forbid.
+_HOLE_MAX = 512
 
-# type: (struct letter, bytes, lowest, highest). The highest of a signed type is a sentinel for "no
-# value" in several makers' maps, and so is all ones of an unsigned one: never given out.
-_INTEGERS = {
-    "u16": ("H", 2, 0, 2**16 - 2),
-    "s16": ("h", 2, 1 - 2**15, 2**15 - 2),
-    "u32": ("I", 4, 0, 2**32 - 2),
-    "s32": ("i", 4, 1 - 2**31, 2**31 - 2),
-    "u64": ("Q", 8, 0, 2**64 - 2),
-    "s64": ("q", 8, 1 - 2**63, 2**63 - 2),
-}
-_F32_MAX = 3.4028234e38
-# What one of a unit is in the measurand's SI unit.
-_PREFIXES = {"": 1.0, "k": 1e3, "M": 1e6, "m": 1e-3}
+# What a register shows, SI; None where it shows the maker's "no value".
+Shown = dict[Measurand, float | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Register:
-    """One value's place and form."""
+class Snapshot(NamedTuple):
+    """All registers of one second: words by bank, and the values they stand for."""
 
-    measurand: Measurand
-    address: int
-    function: int
-    type: str
-    scale: float  # raw value times this is the SI value
-    is_low_first: bool
-    packer: struct.Struct
+    images: list[bytes]
+    shown: Shown
 
-    @property
-    def end(self) -> int:
-        """The address after its last word."""
-        return self.address + self.packer.size // 2
 
-    @property
-    def resolution(self) -> float | None:
-        """The smallest difference an integer register shows, in the SI unit; None for floats."""
-        return None if self.type == "f32" else self.scale
+class Window(NamedTuple):
+    """What one request reads: a piece of a bank, and the values that are whole within it."""
 
-    def encode(self, value: float) -> tuple[bytes, float]:
-        """The words for an SI value, and the value they stand for."""
-        if self.type == "f32":
-            words = self.packer.pack(min(max(value / self.scale, -_F32_MAX), _F32_MAX))
-            shown = self.packer.unpack(words)[0] * self.scale
-        else:
-            _, _, lowest, highest = _INTEGERS[self.type]
-            raw = min(max(round(value / self.scale), lowest), highest)
-            words, shown = self.packer.pack(raw), raw * self.scale
-        return (_swap_words(words) if self.is_low_first else words), shown
+    place: Place
+    measurands: tuple[Measurand, ...]
+
+
+class Limits(NamedTuple):
+    """What one request may reach."""
+
+    read_max: int
+    is_even: bool = False
+    # first and last addresses
+    forbidden: tuple[tuple[int, int], ...] = ()
+    never_across: tuple[int, ...] = ()
+
+    def refusal(self, read: Read) -> ModbusException | None:
+        """Why the meter does not answer it, if it does not."""
+        end = read.address + read.count
+        if read.count > self.read_max:
+            return ModbusException.ILLEGAL_VALUE
+        if self.is_even and (read.address % 2 or read.count % 2):
+            return ModbusException.ILLEGAL_ADDRESS
+        if any(first < end and read.address <= last for first, last in self.forbidden):
+            return ModbusException.ILLEGAL_ADDRESS
+        if any(read.address < border < end for border in self.never_across):
+            return ModbusException.ILLEGAL_ADDRESS
+        return None
 
 
 @dataclass(frozen=True)
 class RegisterMap:
-    """All registers of one kind of meter that carry a measurand."""
+    """All registers of one kind of meter."""
 
     profile: str
     registers: tuple[Register, ...]
-    read_max: int
+    limits: Limits
+    nameplate: Nameplate
+    chain: ModelChain | None = None
 
     @cached_property
-    def spans(self) -> dict[int, range]:
-        """By function, the addresses that answer."""
-        functions = {register.function for register in self.registers}
-        return {function: self._span(function) for function in functions}
+    def measurands(self) -> frozenset[Measurand]:
+        """What it shows."""
+        return frozenset(register.measurand for register in self.registers)
 
     @cached_property
-    def is_all_floats(self) -> bool:
-        """Such meters refuse to show half a float."""
-        return all(register.type == "f32" for register in self.registers)
+    def blanks(self) -> frozenset[Measurand]:
+        """For which it has a raw value that means "no value"."""
+        return frozenset(one.measurand for one in self.registers if one.blank_bits is not None)
 
-    def inside(self, read: Read) -> tuple[Register, ...]:
-        """The registers that lie wholly within what is read."""
-        first, end = read.address, read.address + read.count
-        return tuple(
-            register
-            for register in self.registers
-            if register.function == read.function and first <= register.address and register.end <= end
-        )
+    @cached_property
+    def wraps(self) -> Mapping[Measurand, float]:
+        """SI values at which its counters begin again."""
+        return {one.measurand: one.wraps_at for one in self.registers if one.wraps_at is not None}
 
-    def _span(self, function: int) -> range:
-        mine = [register for register in self.registers if register.function == function]
-        return range(min(register.address for register in mine), max(register.end for register in mine))
+    def window(self, read: Read) -> Window | ModbusException:
+        """What a request gets, or why it gets nothing."""
+        if (why := self.limits.refusal(read)) is not None:
+            return why
+        place = self._memory.place(read.function, read.address, read.count)
+        if place is None:
+            return ModbusException.ILLEGAL_ADDRESS
+        return Window(place, tuple(one.measurand for one in self.registers if _is_inside(one, read)))
+
+    def still(self, serial_number: int, unit: int) -> list[bytes]:
+        """The banks before anything is measured: zeros, and what the meter says of itself."""
+        return self._memory.images(self._cells(serial_number, unit))
+
+    def snapshot(self, values: Values, still: Iterable[bytes], faults: tuple[Fault, ...] = ()) -> Snapshot:
+        """All registers for `values`, SI, written over `still`."""
+        images = [bytearray(bank) for bank in still]
+        flip = any(fault.is_byte_swapped for fault in faults)
+        exponents = {at: exponent_for(group, values) for at, group in self._scaled.items()}
+        for place, exponent in exponents.items():
+            _write(images, self._places[place], _EXPONENT.pack(exponent, is_low_first=False))
+        shown: Shown = {}
+        raws: dict[tuple[int, int], float] = {}
+        for register in self._by_debt:
+            measurand, function = register.measurand, register.function
+            exponent = 0 if register.scale_address is None else exponents[function, register.scale_address]
+            owned = {at: raws[function, at] for at in self._borrowed[measurand]} if register.is_sum else None
+            parts, shown[measurand] = register.encode(values[measurand], exponent, owned)
+            is_low_first = register.is_low_first != flip
+            for address, raw in parts.items():
+                raws[function, address] = raw
+                words = register.type.pack(raw, is_low_first=is_low_first)
+                bank, start, end = self._places[function, address]
+                images[bank][start:end] = words
+        self._leave_out(images, shown, faults, flip=flip)
+        return Snapshot([bytes(image) for image in images], shown)
+
+    def _leave_out(self, images: list[bytearray], shown: Shown, faults: tuple[Fault, ...], *, flip: bool) -> None:
+        """Write "no value" over what faults hide."""
+        hiding = [fault for fault in faults if fault.hides_values]
+        for register in self.registers if hiding else ():
+            if register.blank_bits is not None and any(fault.hides(register.measurand) for fault in hiding):
+                words = register.type.pack_bits(register.blank_bits, is_low_first=register.is_low_first != flip)
+                _write(images, self._places[register.function, register.address], words)
+                shown[register.measurand] = None
+
+    def _cells(self, serial_number: int, unit: int) -> list[Cell]:
+        cells = list(self.nameplate.cells(serial_number, unit))
+        if self.chain is not None:
+            plate = self.nameplate
+            cells = [*self.chain.cells(plate.vendor, plate.model, serial_number, unit), *cells]
+        return cells
+
+    @cached_property
+    def _memory(self) -> Memory:
+        places = [(one.function, *place) for one in self.registers for place in one.places]
+        return Memory(places, self._cells(0, 0), _HOLE_MAX)
+
+    @cached_property
+    def _places(self) -> dict[tuple[int, int], Place]:
+        """Where the words of an address lie, by function and address."""
+        wanted = {(one.function, address): count for one in self.registers for address, count in one.places}
+        places = {at: self._memory.place(*at, count) for at, count in wanted.items()}
+        return {at: place for at, place in places.items() if place is not None}
+
+    @cached_property
+    def _scaled(self) -> dict[tuple[int, int], list[Register]]:
+        """The registers at each scale register."""
+        groups: dict[tuple[int, int], list[Register]] = {}
+        for one in self.registers:
+            if one.scale_address is not None:
+                groups.setdefault((one.function, one.scale_address), []).append(one)
+        return groups
+
+    @cached_property
+    def _borrowed(self) -> dict[Measurand, tuple[int, ...]]:
+        """Which registers of a sum are another value's own."""
+        owned = {(one.function, one.address) for one in self.registers if not one.is_sum}
+        return {
+            one.measurand: tuple(
+                at for at in (one.address, *one.plus, *one.minus) if one.is_sum and (one.function, at) in owned
+            )
+            for one in self.registers
+        }
+
+    @cached_property
+    def _by_debt(self) -> list[Register]:
+        """Sums come after what they may borrow."""
+        return sorted(self.registers, key=lambda one: one.is_sum)
 
 
-def load_register_map(profile: str, folders: Iterable[Path] = (MAPS,)) -> RegisterMap:
-    """The registers of the profile of that name, looked for in `folders`.
-
-    Raises:
-        SettingError: there is none, or it lacks what a simulated meter needs.
-    """
-    for folder in folders:
-        path = folder / f"{profile}.toml"
-        try:
-            text = path.read_text()
-        except FileNotFoundError:
-            continue
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingError("meter.profile", str(path), f"cannot be read ({error})", "check the file") from error
-        return parse_register_map(profile, text)
-    known = ", ".join(sorted(path.stem for folder in folders for path in folder.glob("*.toml")))
-    raise SettingError("meter.profile", repr(profile), "is not a known profile", f"use one of: {known}")
+def _is_inside(register: Register, read: Read) -> bool:
+    end = read.address + read.count
+    is_here = register.function == read.function
+    return is_here and all(read.address <= at and at + count <= end for at, count in register.places)
 
 
-def parse_register_map(profile: str, text: str) -> RegisterMap:
-    """The registers in a profile's text.
-
-    Raises:
-        SettingError: it lacks what a simulated meter needs.
-    """
-    try:
-        tree = tomllib.loads(text)
-        is_low_first = {"high_first": False, "low_first": True}[tree["word_order"]]
-        registers = [_register(name, facts, is_low_first=is_low_first) for name, facts in tree["registers"].items()]
-        read_max = int(tree.get("max_read", REGISTERS_MAX))
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise SettingError(
-            "meter.profile", profile, f"cannot be simulated: {error!r}", "correct the profile's file"
-        ) from error
-    if not registers:
-        raise SettingError("meter.profile", profile, "has no registers", "add some to the profile's file")
-    return RegisterMap(profile, tuple(registers), read_max)
-
-
-def _register(name: str, facts: dict[str, Any], *, is_low_first: bool) -> Register:
-    measurand = Measurand(name)
-    letter = "f" if facts["type"] == "f32" else _INTEGERS[facts["type"]][0]
-    unit, si_unit = facts["unit"], measurand.facts.unit
-    prefix = _PREFIXES[unit.removesuffix(si_unit)] if unit.endswith(si_unit) else _PREFIXES[unit]
-    scale = float(facts["scale"]) * prefix
-    if not scale > 0:
-        raise ValueError(f"scale of {name}")
-    return Register(
-        measurand,
-        int(facts["address"]),
-        int(facts["function"]),
-        facts["type"],
-        scale,
-        is_low_first,
-        struct.Struct(f">{letter}"),
-    )
-
-
-def _swap_words(words: bytes) -> bytes:
-    """The same 16-bit words, last one first."""
-    return b"".join(words[place : place + 2] for place in range(len(words) - 2, -2, -2))
+def _write(images: list[bytearray], place: Place, words: bytes) -> None:
+    images[place.bank][place.start : place.start + len(words)] = words

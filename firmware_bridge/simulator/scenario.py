@@ -5,9 +5,10 @@ scenario's start.
 """
 
 from collections.abc import Sequence
+from dataclasses import MISSING, fields
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -17,7 +18,7 @@ from firmware_bridge.errors import SettingError
 from firmware_bridge.measurand import Measurand
 from firmware_bridge.reading import US_PER_S, MeterId, UtcUs
 from firmware_bridge.settings import convert, read_toml
-from firmware_bridge.simulator.faults import Fault, Silent, Spike, Stuck
+from firmware_bridge.simulator.faults import KINDS, Fault, Spike
 from firmware_bridge.simulator.line_settings import LINES_MAX, LineSettings, check_lines
 from firmware_bridge.simulator.source import Quantity
 from firmware_bridge.simulator.wall_clock import zone_named
@@ -45,6 +46,8 @@ class SiteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     solar_peak_w: Annotated[float, Meta(ge=0, le=100_000)] = 4_000.0
     # 0 for a grid that never fails
     outages_per_week: Annotated[float, Meta(ge=0, le=20)] = 4.0
+    # capacity of the battery, 0 for none; left out: 10,000 where a meter shows one, else none
+    battery_wh: Annotated[float, Meta(ge=0, le=1e7)] | None = None
 
 
 class MeterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,6 +59,8 @@ class MeterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # name of a profile in firmware_bridge/maps
     profile: ProfileName
     quantity: Quantity
+    # seconds between telegrams of a device that sends by itself; left out: as its kind does
+    period_s: Annotated[float, Meta(ge=0.1, le=3600)] | None = None
 
 
 class ReplaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,16 +77,33 @@ class ReplaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class FaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One misbehaviour."""
 
-    kind: Literal["stuck", "spike", "silent"]
+    kind: Literal[
+        "stuck",
+        "silent",
+        "spike",
+        "zero_dip",
+        "roll_over",
+        "sentinel",
+        "swapped_meter",
+        "byte_swapped",
+        "exception",
+        "wrong_clock",
+        "sign_flip",
+    ]
     meter: Name
     # ISO instant, or seconds from the start
     at: Annotated[str | float, Meta(description="instant", examples=["2026-01-05T12:00:00Z", 3600])]
     # simulated seconds
     for_s: Positive
-    # a spike's measurand, with its false value, or what is added to the true one
+    # a spike's measurand, with its false value, or what is added to the true one;
+    # of a zero dip, roll-over or sentinel the only one it befalls
     register: Measurand | None = None
     value: float | None = None
     add: float | None = None
+    # which exception
+    code: Annotated[int, Meta(ge=1, le=255)] | None = None
+    # how far a wrong clock is ahead; behind when negative
+    shift_s: Annotated[float, Meta(ge=-1e9, le=1e9)] | None = None
 
 
 class Scenario(
@@ -169,21 +191,26 @@ def _fault(field: str, fault: FaultSettings, names: Sequence[str], start_us: Utc
         from_us = UtcUs(start_us + round(fault.at * US_PER_S))
     until_us = UtcUs(from_us + round(fault.for_s * US_PER_S))
     meter = MeterId(fault.meter)
-    if fault.kind != "spike":
-        if (fault.register, fault.value, fault.add) != (None, None, None):
-            raise SettingError(field, repr(fault.kind), "has no register, value or add", "remove them")
-        kind = Stuck if fault.kind == "stuck" else Silent
-        return kind(meter=meter, from_us=from_us, until_us=until_us)
-    if fault.register is None or (fault.value is None) == (fault.add is None):
-        raise SettingError(field, "'spike'", "needs register and one of value and add", "add them")
-    return Spike(
-        meter=meter,
-        from_us=from_us,
-        until_us=until_us,
-        register=fault.register,
-        value=fault.value,
-        add=fault.add or 0.0,
-    )
+    kind = KINDS[fault.kind]
+    return kind(meter=meter, from_us=from_us, until_us=until_us, **_options(field, fault, kind))
+
+
+# What some kinds of fault have and others do not.
+_OPTIONS = ("register", "value", "add", "code", "shift_s")
+
+
+def _options(field: str, settings: FaultSettings, kind: type[Fault]) -> dict[str, Any]:
+    """What `settings` give beyond meter and span, which must be what the kind of fault takes."""
+    takes = {one.name: one for one in fields(kind) if one.name in _OPTIONS}
+    given = {name: getattr(settings, name) for name in _OPTIONS if getattr(settings, name) is not None}
+    if strangers := [name for name in given if name not in takes]:
+        raise SettingError(field, repr(kind.kind), f"has no {' or '.join(strangers)}", "remove it")
+    missing = [name for name, one in takes.items() if one.default is MISSING and name not in given]
+    if kind is Spike and ("value" in given) == ("add" in given):
+        missing.append("one of value and add")
+    if missing:
+        raise SettingError(field, repr(kind.kind), f"needs {' and '.join(missing)}", "add what is missing")
+    return given
 
 
 def _check_replay(scenario: Scenario) -> None:

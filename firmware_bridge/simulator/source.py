@@ -1,24 +1,22 @@
 """Where a meter's power comes from: a quantity of the generated home, or a recording."""
 
-from collections.abc import Callable
-from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
+from firmware_bridge.measurand import Measurand
 from firmware_bridge.reading import US_PER_S, UtcUs
+from firmware_bridge.simulator.battery import Battery
 from firmware_bridge.simulator.energy import EnergyCounters
+from firmware_bridge.simulator.faults import Values
 from firmware_bridge.simulator.house import House
+from firmware_bridge.simulator.minute import Minute
 from firmware_bridge.simulator.noise import F64, I64
 from firmware_bridge.simulator.replay import Replay
 from firmware_bridge.simulator.three_phase import Mains
 
-Quantity = Literal["grid", "solar", "load", "replay"]
-
-# A home is computed a minute at a time: 60 instants cost as much as one (numpy's overhead), and
-# the requests of one sweep fall into one minute also when simulated time races.
-_MINUTE_S = 60
-
-T = TypeVar("T")
+# A sensor counts the pulses of the home's load.
+Quantity = Literal["grid", "solar", "load", "battery", "sensor", "replay"]
 
 
 class Flow(NamedTuple):
@@ -38,6 +36,19 @@ class Source(Protocol):
         ...
 
 
+class Gauge(Protocol):
+    """Gives a meter what is not a flow of power through it."""
+
+    @property
+    def measurands(self) -> frozenset[Measurand]:
+        """What it knows."""
+        ...
+
+    def values(self, at_s: int) -> Values:
+        """All of it in that second, SI."""
+        ...
+
+
 class HouseSource:
     """One quantity of a generated home."""
 
@@ -48,15 +59,24 @@ class HouseSource:
 
     def flow(self, at_s: int) -> Flow:
         """The flow in that second."""
-        load_w, solar_w = self._site.power_w(at_s)
-        power_w = {"grid": load_w - solar_w, "solar": 0.0 - solar_w, "load": load_w}[self._quantity]
+        power_w = self._now_w(at_s)
         return Flow(power_w, self._site.mains(at_s), *self._counters.at_wh(at_s * US_PER_S))
 
+    def _now_w(self, at_s: int) -> float:
+        if self._quantity == "battery":
+            return self._site.battery_w(at_s)
+        load_w, solar_w = self._site.power_w(at_s)
+        if self._quantity == "grid":
+            return load_w - solar_w + self._site.battery_w(at_s)
+        return 0.0 - solar_w if self._quantity == "solar" else load_w
+
     def _power_w(self, at_us: I64) -> F64:
+        if self._quantity == "battery":
+            return self._site.battery_power_w(at_us)
         power = self._site.house.power_w(at_us)
-        if self._quantity == "load":
-            return power.load_w
-        return (power.load_w if self._quantity == "grid" else 0.0) - power.solar_w
+        if self._quantity == "grid":
+            return power.load_w - power.solar_w + self._site.battery_power_w(at_us)
+        return 0.0 - power.solar_w if self._quantity == "solar" else power.load_w
 
 
 class ReplaySource:
@@ -74,14 +94,22 @@ class ReplaySource:
 class Site:
     """A home and its grid, second by second, for all its meters."""
 
-    def __init__(self, house: House) -> None:
-        self.house = house
-        self._power = _Minute(self._minute_of_power)
-        self._mains = _Minute(self._minute_of_mains)
+    def __init__(self, house: House, battery: Battery | None = None) -> None:
+        self.house, self.battery = house, battery
+        self._power = Minute(self._minute_of_power)
+        self._mains = Minute(self._minute_of_mains)
 
     def power_w(self, at_s: int) -> tuple[float, float]:
         """Load and solar production in that second, watts."""
         return self._power.at(at_s)
+
+    def battery_w(self, at_s: int) -> float:
+        """What the battery takes in that second; 0 in a home without one."""
+        return 0.0 if self.battery is None else self.battery.state(at_s).power_w
+
+    def battery_power_w(self, at_us: I64) -> F64:
+        """The same at each instant, `[n]`."""
+        return np.zeros(at_us.shape) if self.battery is None else self.battery.power_w(at_us)
 
     def mains(self, at_s: int) -> Mains:
         """The grid in that second."""
@@ -94,21 +122,3 @@ class Site:
     def _minute_of_mains(self, at_us: I64) -> list[Mains]:
         volts, hertz = self.house.voltage_v(at_us), self.house.frequency_hz(at_us)
         return [Mains((v1, v2, v3), hz) for v1, v2, v3, hz in zip(*volts.tolist(), hertz.tolist(), strict=True)]
-
-
-class _Minute(Generic[T]):
-    """The last minute that was asked for."""
-
-    def __init__(self, compute: Callable[[I64], list[T]]) -> None:
-        """Let `compute` give one item for each instant of a minute."""
-        self._compute = compute
-        self._minute: int | None = None
-        self._items: list[T] = []
-
-    def at(self, at_s: int) -> T:
-        """The item of that second."""
-        minute, second = divmod(at_s, _MINUTE_S)
-        if minute != self._minute:
-            seconds = minute * _MINUTE_S + np.arange(_MINUTE_S, dtype=np.int64)
-            self._items, self._minute = self._compute(seconds * US_PER_S), minute
-        return self._items[second]

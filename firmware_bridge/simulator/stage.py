@@ -1,23 +1,32 @@
 """A scenario made real: clock, site, meters and faults, ready to answer."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from firmware_bridge.clock import Clock, ScaledClock, SystemClock
 from firmware_bridge.errors import SettingError
+from firmware_bridge.measurand import Measurand
 from firmware_bridge.reading import MeterId, UtcUs
-from firmware_bridge.simulator.faults import Fault, FaultTable, Spike
+from firmware_bridge.simulator.battery import Battery
+from firmware_bridge.simulator.faults import Device, Fault, FaultTable
 from firmware_bridge.simulator.house import House
 from firmware_bridge.simulator.log import ValueLog
+from firmware_bridge.simulator.map_reader import load_profile_tree, register_map_of
 from firmware_bridge.simulator.meter import Meter
+from firmware_bridge.simulator.noise import F64, I64
 from firmware_bridge.simulator.panel import Panel
-from firmware_bridge.simulator.register_map import load_register_map
+from firmware_bridge.simulator.plant import Plant
 from firmware_bridge.simulator.replay import Replay, open_replay
 from firmware_bridge.simulator.scenario import MeterSettings, Scenario, SiteSettings, faults_of, instant_us
-from firmware_bridge.simulator.source import HouseSource, ReplaySource, Site, Source
+from firmware_bridge.simulator.source import Gauge, HouseSource, ReplaySource, Site, Source
+from firmware_bridge.simulator.utility_room import UtilityRoom
+from firmware_bridge.simulator.weather import Weather
 
 # Where a scenario without a date begins. Fixed, so that counters go on after a restart.
 DEFAULT_START = "2026-01-01T00:00:00Z"
+# The battery of a home that does not say: what is sold for panels of 4 kW.
+DEFAULT_BATTERY_WH = 10_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +68,23 @@ def set_stage(scenario: Scenario, folder: Path) -> Stage:
     """
     replay = _open_replay(scenario, folder)
     start_us = _start_us(scenario.site, replay)
-    site = Site(_house(scenario))
-    meters = [_meter(settings, scenario.site, site, replay, start_us) for settings in scenario.meters]
+    maps = [register_map_of(one.profile, load_profile_tree(one.profile)) for one in scenario.meters]
+    house = _house(scenario)
+    site = Site(house, _battery(scenario, house, start_us, {one for each in maps for one in each.measurands}))
+    gauges = _gauges(site, start_us)
+    meters = [
+        Meter(
+            MeterId(one.name),
+            one.unit,
+            registers,
+            _source(one, site, replay, start_us),
+            scenario.site.seed,
+            [gauge for gauge in gauges if gauge.measurands & registers.measurands],
+        )
+        for one, registers in zip(scenario.meters, maps, strict=True)
+    ]
     faults = faults_of(scenario, start_us)
-    _check_spikes(faults, meters)
+    _check_faults(faults, {meter.name: meter for meter in meters})
     return Stage(start_us, scenario.site.rate, meters, faults)
 
 
@@ -91,20 +113,42 @@ def _house(scenario: Scenario) -> House:
     )
 
 
-def _meter(settings: MeterSettings, home: SiteSettings, site: Site, replay: Replay | None, start_us: UtcUs) -> Meter:
+def _battery(scenario: Scenario, house: House, start_us: UtcUs, shown: set[Measurand]) -> Battery | None:
+    """The home's battery: as the site says, or where there are meters that would show it."""
+    capacity_wh = scenario.site.battery_wh
+    if capacity_wh is None:
+        is_shown = Measurand.STATE_OF_CHARGE in shown or any(one.quantity == "battery" for one in scenario.meters)
+        capacity_wh = DEFAULT_BATTERY_WH if is_shown else 0.0
+    if not capacity_wh:
+        return None
+
+    def surplus_w(at_us: I64) -> F64:
+        power = house.power_w(at_us)
+        return power.solar_w - power.load_w
+
+    return Battery(capacity_wh, start_us, surplus_w)
+
+
+def _gauges(site: Site, start_us: UtcUs) -> list[Gauge]:
+    weather = Weather(site.house)
+    return [Plant(site, start_us), weather, UtilityRoom(site.house, weather, start_us)]
+
+
+def _source(settings: MeterSettings, site: Site, replay: Replay | None, start_us: UtcUs) -> Source:
     if settings.quantity == "replay":
         assert replay is not None, "parse_scenario has checked it"
-        source: Source = ReplaySource(site, replay)
-    else:
-        source = HouseSource(site, settings.quantity, start_us)
-    return Meter(MeterId(settings.name), settings.unit, load_register_map(settings.profile), source, home.seed)
+        return ReplaySource(site, replay)
+    return HouseSource(site, settings.quantity, start_us)
 
 
-def _check_spikes(faults: list[Fault], meters: list[Meter]) -> None:
-    registers = {meter.name: {one.measurand for one in meter.registers.registers} for meter in meters}
+def _check_faults(faults: list[Fault], meters: Mapping[MeterId, Device]) -> None:
     for fault in faults:
-        if isinstance(fault, Spike) and fault.register not in registers[fault.meter]:
-            known = ", ".join(sorted(registers[fault.meter]))
+        device = meters[fault.meter]
+        register = getattr(fault, "register", None)
+        if register is not None and register not in device.measurands:
+            known = ", ".join(sorted(device.measurands))
             raise SettingError(
-                "fault.register", repr(str(fault.register)), f"is not shown by {fault.meter}", f"use one of: {known}"
+                "fault.register", repr(str(register)), f"is not shown by {fault.meter}", f"use one of: {known}"
             )
+        if (problem := fault.misfit(device)) is not None:
+            raise SettingError("fault.kind", repr(fault.kind), f"{fault.meter} {problem}", "choose another kind")

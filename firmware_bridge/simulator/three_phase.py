@@ -7,6 +7,7 @@ from firmware_bridge.measurand import Measurand
 
 # A meter shows this factor when nothing flows.
 _IDLE_FACTOR = 1.0
+_RIGHT = float(Measurand.PHASE_SEQUENCE.facts.choices.index("right"))
 
 
 class Mains(NamedTuple):
@@ -49,6 +50,7 @@ def three_phase(power_w: float, mains: Mains, split: Split) -> dict[Measurand, f
         Measurand.CURRENT_L2_A: amperes[1],
         Measurand.CURRENT_L3_A: amperes[2],
         Measurand.FREQUENCY_HZ: mains.hertz,
+        Measurand.PHASE_SEQUENCE: _RIGHT,
     }
 
 

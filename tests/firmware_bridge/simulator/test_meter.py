@@ -12,8 +12,8 @@ from firmware_bridge.reading import MeterId, UtcUs
 from firmware_bridge.simulator.faults import Spike, Stuck
 from firmware_bridge.simulator.frames import ModbusException, Read
 from firmware_bridge.simulator.house import House
+from firmware_bridge.simulator.map_reader import load_register_map
 from firmware_bridge.simulator.meter import Answer, Meter
-from firmware_bridge.simulator.register_map import load_register_map
 from firmware_bridge.simulator.source import HouseSource, Site
 
 START_US = UtcUs(1_767_571_200_000_000)

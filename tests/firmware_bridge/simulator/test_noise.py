@@ -21,3 +21,13 @@ def test_streams_are_uniform_and_independent():
     assert np.all(np.abs(drawn.std(axis=1) - 12**-0.5) < 0.01)
     assert abs(np.corrcoef(drawn)[0, 1]) < 0.03
     assert abs(np.corrcoef(drawn[0, :-1], drawn[0, 1:])[0, 1]) < 0.03
+
+
+def test_smooth_chance_meets_its_draws_and_makes_no_step_between():
+    noise, periods_s = Noise(3, 2), np.array([100, 60])
+    ends = noise.smooth(np.array([0, 300]), periods_s)
+    assert ends[0].tolist() == noise.uniform(np.array([[0, 3], [0, 5]]))[0].tolist()
+    curve = noise.smooth(np.arange(600), periods_s)
+    assert np.abs(np.diff(curve, axis=1)).max() < 0.03
+    assert curve.min() >= 0
+    assert curve.max() < 1

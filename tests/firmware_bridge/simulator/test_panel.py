@@ -7,6 +7,8 @@ import pytest
 
 from firmware_bridge.simulator.frames import Request
 from firmware_bridge.simulator.log import ValueLog
+from firmware_bridge.simulator.scenario import parse_scenario
+from firmware_bridge.simulator.stage import set_stage
 
 VOLTS = struct.pack(">BHH", 4, 0, 2)
 S_US = 1_000_000
@@ -117,6 +119,79 @@ def test_a_meter_answers_without_a_frame_and_who_is_not_there_says_nothing(panel
     board, _ = panel
     assert board.reply(Request(1, 1, VOLTS))[7:] == board.answer(1, VOLTS)
     assert board.answer(3, VOLTS) is None
+
+
+IDENTIFY = bytes((43, 14, 1, 0))
+PLATES = """
+[site]
+start = 2026-01-05T00:00:00Z
+[[meter]]
+name = "grid"
+unit = 5
+profile = "victron_gx"
+quantity = "grid"
+[[meter]]
+name = "roof"
+unit = 6
+profile = "schneider_iem3155"
+quantity = "solar"
+[[fault]]
+kind = "exception"
+meter = "roof"
+at = 60
+for_s = 60
+code = 6
+[[fault]]
+kind = "swapped_meter"
+meter = "roof"
+at = 180
+for_s = 60
+"""
+
+
+@pytest.fixture
+def plates(hand_clock, log_path, tmp_path):
+    stage = set_stage(parse_scenario(PLATES), tmp_path)
+    hand_clock.at_us = stage.start_us
+    log = ValueLog(log_path)
+    yield stage.panel(hand_clock, log), log
+    log.close()
+
+
+def test_a_meter_says_at_another_unit_who_it_is_and_nothing_more(plates, log_path):
+    board, log = plates
+    serial = board.answer(100, struct.pack(">BHH", 3, 800, 6))
+    assert serial[:2] == bytes((3, 12))
+    assert serial[2:10].isdigit()
+    assert board.answer(100, struct.pack(">BHH", 3, 802, 2))[2:] == serial[6:10]
+    assert board.answer(100, struct.pack(">BHH", 3, 820, 1)) == bytes((0x83, 2))
+    assert board.answer(5, struct.pack(">BHH", 3, 800, 6)) == bytes((0x83, 2))
+    assert board.units == [5, 6, 100]
+    assert lines(log, log_path) == []
+
+
+def test_device_identification_names_maker_and_model(plates, log_path):
+    board, log = plates
+    assert board.answer(6, IDENTIFY)[7:].startswith(b"\0\x12Schneider Electric\1\7iEM3150")
+    assert board.answer(5, IDENTIFY) == bytes((0xAB, 1))
+    assert lines(log, log_path) == []
+
+
+def test_a_refusing_meter_answers_everything_with_its_exception(plates, log_path, hand_clock):
+    board, log = plates
+    hand_clock.at_us += 90 * S_US
+    assert board.answer(6, struct.pack(">BHH", 3, 0x0BF3, 2)) == bytes((0x83, 6))
+    assert board.answer(6, IDENTIFY) == bytes((0xAB, 6))
+    assert [line["code"] for line in lines(log, log_path)] == [6]
+
+
+def test_a_swapped_meter_has_another_serial_number(plates, hand_clock):
+    board, _ = plates
+    serial = struct.pack(">BHH", 3, 129, 2)
+    before = board.answer(6, serial)
+    hand_clock.at_us += 190 * S_US
+    assert board.answer(6, serial)[:2] == before[:2]
+    assert board.answer(6, serial) != before
 
 
 def test_without_a_log_it_answers_all_the_same(stage, hand_clock):

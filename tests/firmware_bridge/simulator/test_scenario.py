@@ -3,6 +3,7 @@
 import re
 from contextlib import suppress
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from firmware_bridge.errors import SettingError
 from firmware_bridge.reading import UtcUs
 from firmware_bridge.simulator import scenario as settings_of
-from firmware_bridge.simulator.faults import Silent, Spike, Stuck
+from firmware_bridge.simulator.faults import KINDS, Silent, Spike, Stuck
 from firmware_bridge.simulator.scenario import EXAMPLE, faults_of, instant_us, load_scenario, parse_scenario
 from firmware_bridge.simulator.stage import set_stage
 
@@ -84,8 +85,17 @@ def test_an_instant_that_is_none_is_refused():
         (METER + FAULT.replace("stuck", "lazy"), "scenario.fault[0].kind"),
         (METER + FAULT.replace('meter = "grid"', 'meter = "b"'), "fault[0].meter = 'b'"),
         (METER + FAULT.replace("for_s = 30", "for_s = 0"), "scenario.fault[0].for_s"),
-        (METER + FAULT + "value = 3\n", "has no register, value or add"),
+        (METER + FAULT + "value = 3\n", "fault[0] = 'stuck': has no value; remove it"),
         (METER + FAULT.replace("stuck", "spike"), "needs register"),
+        (
+            METER + FAULT.replace("stuck", "wrong_clock"),
+            "fault[0] = 'wrong_clock': needs shift_s; add what is missing",
+        ),
+        (METER + FAULT.replace("stuck", "exception") + "code = 0", "scenario.fault[0].code = 0: is out of range"),
+        (
+            METER + FAULT.replace("stuck", "zero_dip") + "code = 6\nadd = 2",
+            "'zero_dip': has no add or code; remove it",
+        ),
         (METER + FAULT.replace("stuck", "spike") + 'register = "voltage_v"\n', "one of value and add"),
         (
             METER + FAULT.replace("stuck", "spike") + 'register = "volts"\nadd = 1\n',
@@ -119,7 +129,7 @@ def test_the_example_can_be_read_with_every_setting_switched_on():
     switched_on = re.sub(r"^# (\[+[\w.]+\]+|\w+ = .*)$", r"\1", EXAMPLE.read_text(), flags=re.MULTILINE)
     scenario = parse_scenario(switched_on)
     assert scenario.replay
-    assert len(faults_of(scenario, START_US)) == 3
+    assert len(faults_of(scenario, START_US)) == 5
 
 
 def test_the_example_shows_every_setting_and_the_defaults():
@@ -130,6 +140,14 @@ def test_the_example_shows_every_setting_and_the_defaults():
     shown = set(re.findall(r"^(?:# (?:or: )?)?(?:\[\[\w+\.)?(\w+)(?: = |\]\])", EXAMPLE.read_text(), re.MULTILINE))
     assert wanted - shown == set()
     assert load_scenario(EXAMPLE).site == settings_of.SiteSettings(solar_peak_w=0.0), "as it says itself"
+
+
+def test_every_kind_of_fault_can_be_set_and_is_in_the_example():
+    field = next(one for one in msgspec.inspect.type_info(settings_of.FaultSettings).fields if one.name == "kind")
+    assert field.type == msgspec.inspect.LiteralType(tuple(sorted(KINDS)))
+    told = EXAMPLE.read_text()
+    for kind in KINDS:
+        assert re.search(rf'^# kind = "{kind}"$|^#   {kind} ', told, re.MULTILINE), kind
 
 
 def test_a_file_that_is_not_toml_is_named(tmp_path):

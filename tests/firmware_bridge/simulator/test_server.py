@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from firmware_bridge.errors import ConflictError, SettingError
 from firmware_bridge.simulator.frames import FRAME_BYTES_MAX
 from firmware_bridge.simulator.log import ValueLog
-from firmware_bridge.simulator.register_map import load_register_map
+from firmware_bridge.simulator.map_reader import load_register_map
 from firmware_bridge.simulator.server import CONNECTIONS_MAX, WAITING_BYTES_MAX, ModbusServer
 
 pytestmark = pytest.mark.slow
@@ -190,7 +190,7 @@ def decoded(meter: str, name: str, words: bytes, address: int) -> float:
     at = 2 * (register.address - address)
     if meter == "grid":
         return struct.unpack_from(">f", words, at)[0] * register.scale
-    if register.type == "s16":
+    if register.type.words == 1:
         return struct.unpack_from(">h", words, at)[0] * register.scale
     low, high = struct.unpack_from(">HH", words, at)
     return struct.unpack(">i", struct.pack(">HH", high, low))[0] * register.scale

@@ -69,6 +69,52 @@ def test_a_spike_must_name_a_register_that_its_meter_shows(tmp_path, scenario_te
         set_stage(parse_scenario(text), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("roll_over", "grid has no such counter that begins again"),
+        ("sentinel", "grid has no raw value there that means none"),
+        ("wrong_clock", "grid does not tell the time"),
+    ],
+)
+def test_a_fault_that_cannot_befall_its_meter_is_refused(tmp_path, scenario_text, kind, says):
+    extra = "shift_s = 60" if kind == "wrong_clock" else ""
+    text = f'{scenario_text}\n[[fault]]\nkind = "{kind}"\nmeter = "grid"\nat = 0\nfor_s = 9\n{extra}\n'
+    with pytest.raises(SettingError, match=says):
+        set_stage(parse_scenario(text), tmp_path)
+
+
+HYBRID = """
+[site]
+start = 2026-06-05T00:00:00Z
+outages_per_week = 0
+{}
+[[meter]]
+name = "hybrid"
+unit = 1
+profile = "{}"
+quantity = "{}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("battery", "profile", "quantity", "is_there"),
+    [
+        ("", "deye_hybrid_3p", "grid", True),
+        ("", "eastron_sdm630", "battery", True),
+        ("", "eastron_sdm630", "grid", False),
+        ("battery_wh = 0", "deye_hybrid_3p", "grid", False),
+        ("battery_wh = 5000", "eastron_sdm630", "grid", True),
+    ],
+)
+def test_a_home_has_a_battery_where_it_says_so_or_shows_one(tmp_path, battery, profile, quantity, is_there):
+    stage = set_stage(parse_scenario(HYBRID.format(battery, profile, quantity)), tmp_path)
+    without = set_stage(parse_scenario(HYBRID.format("battery_wh = 0", profile, quantity)), tmp_path)
+    at_s = stage.start_us // 1_000_000 + 20 * 3600
+    power = [one.meters[0].values(at_s)[Measurand.ACTIVE_POWER_W] for one in (stage, without)]
+    assert (power[0] != power[1]) == is_there
+
+
 def test_an_unknown_profile_is_named(tmp_path, scenario_text):
     with pytest.raises(SettingError, match="'sdm'"):
         set_stage(parse_scenario(scenario_text.replace("eastron_sdm630", "sdm")), tmp_path)
