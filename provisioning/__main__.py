@@ -11,6 +11,7 @@ import click
 from firmware_bridge.errors import Exit, SettingError
 from provisioning.config_command import config_group
 from provisioning.demo.command import demo_command
+from provisioning.probe_command import probe_command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -20,6 +21,7 @@ def cli() -> None:
 
 cli.add_command(config_group)
 cli.add_command(demo_command)
+cli.add_command(probe_command)
 
 
 def main(argv: list[str] | None = None) -> int:
