@@ -18,10 +18,11 @@ from firmware_bridge.frames.frame import Frame, Refusal, RefusedError
 
 DELIMITER = b"\0"
 CRC_BYTES = 4
-# Body and CRC fill the longest block of COBS, 254 bytes, which takes 255 on the line: with its delimiter
-# a frame fits a buffer of 256, and an encoder on a microcontroller never has to begin a second block.
-BODY_BYTES_MAX = 250
-FRAME_BYTES_MAX = 256
+# A buffer of 256 holds any frame, and COBS never gets to the 254 bytes at which it begins a second block: the
+# encoder on the microcontroller is one loop.
+BODY_BYTES_MAX = 240
+# one byte of COBS, and the delimiter
+FRAME_BYTES_MAX = 1 + BODY_BYTES_MAX + CRC_BYTES + 1
 
 # As many as Modbus units, because a meter's `unit` says which sensor of a line it is.
 _SENSORS_MAX = 247
