@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-gateway setup-trainer demo test check nightly bench golden fix lock clean
+.PHONY: help setup setup-gateway setup-trainer demo hil test check nightly bench golden fix lock clean
 
 # Every path is relative: the clone may lie in a folder whose name has a space.
 PY := .venv/bin/python
@@ -53,6 +53,9 @@ demo: .venv/.ready  ## the main job on this machine: SECONDS=60, REPLAY=file, MA
 SECONDS_ := $(SECONDS)
 unexport SECONDS
 
+hil: .venv/.ready  ## tests of gateway and wire on a rig: RIG=hil/virtual.toml
+	@$(PY) -m pytest -q hil --rig "$(or $(RIG),hil/virtual.toml)"
+
 check: .venv/.ready  ## lint, types, contracts, pure tests: under a minute
 	@.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -64,6 +67,7 @@ test: check .venv-gateway/.ready .venv-trainer/.ready  ## everything but the lon
 	# What runs on the device is tested where there is nothing but what runs on the device.
 	@.venv-gateway/bin/python -m pytest -q $(DEVICE) -m "not pg and not tf and not nightly"
 	$(PY) -m pytest -q -m "(slow or pg or data) and not tf and not nightly" $(DEVICE:%=--ignore=%)
+	$(PY) -m pytest -q hil
 	.venv-trainer/bin/python -m pytest -q -m "tf and not nightly"
 
 nightly: test  ## the long tier
