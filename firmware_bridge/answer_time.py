@@ -7,8 +7,9 @@ on a line would cost all other devices the full time-out.
 
 # RFC 6298, 2.3: weights of a new sample in the mean and in the deviation; deviations that are waited.
 _MEAN_WEIGHT, _DEVIATION_WEIGHT, _DEVIATIONS = 1 / 8, 1 / 4, 4
-# A busy gateway may look at the line a tenth of a second late; a device is not called silent for that.
-DEADLINE_MIN_S = 0.1
+# What RFC 6298 calls the clock's granularity: a busy gateway may look at the line a tenth of a second late,
+# and a device is not called silent for that.
+GRANULARITY_S = 0.1
 # What a device that never answered, or has not for long, gets: the others wait for it in vain.
 PROBE_S = 0.3
 # But each time after this many it gets all the installer allows: it may just be slow.
@@ -44,6 +45,6 @@ class AnswerTime:
             return self._timeout_s
         if self._mean_s is None:
             return min(self._timeout_s, PROBE_S) if silences else self._timeout_s
-        learned_s = max(self._mean_s + _DEVIATIONS * self._deviation_s, DEADLINE_MIN_S)
+        learned_s = self._mean_s + max(_DEVIATIONS * self._deviation_s, GRANULARITY_S)
         # Two doublings: what is silent for longer is rather dead than slow.
         return min(self._timeout_s, learned_s * 2.0 ** min(silences, 2))

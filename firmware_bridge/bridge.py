@@ -6,15 +6,19 @@ A sweep always gives one Reading per series, in the same order; what could not b
 import asyncio
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
+from firmware_bridge.bus import Ask, Bus, Station
 from firmware_bridge.catalog import load_profile
 from firmware_bridge.clock import Clock
 from firmware_bridge.config import BusConfig, MeterConfig
-from firmware_bridge.errors import BadReplyError, ExceptionReplyError, LineError, NoReplyError, SettingError
+from firmware_bridge.errors import BusError, SettingError
+from firmware_bridge.listener import Listener
 from firmware_bridge.meter import Meter, MeterHealth, News
 from firmware_bridge.profile import Profile
 from firmware_bridge.reading import MonotonicS, Reading, Series, UtcUs
-from firmware_bridge.transport import ModbusTcpLine
+from firmware_bridge.transport import ModbusLine
+from firmware_bridge.wire import is_rtu, wire_cost
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +26,13 @@ log = logging.getLogger(__name__)
 class Bridge:
     """Reads all meters of all lines: the lines concurrently, the meters of one line in turn."""
 
-    def __init__(self, buses: Sequence[BusConfig], meters: Sequence[MeterConfig], clock: Clock) -> None:
+    def __init__(
+        self,
+        buses: Sequence[BusConfig],
+        meters: Sequence[MeterConfig],
+        clock: Clock,
+        profile_folders: Sequence[Path] = (),
+    ) -> None:
         """Load the profiles and plan the reads; nothing is opened yet.
 
         Raises:
@@ -30,12 +40,15 @@ class Bridge:
         """
         assert {meter.bus for meter in meters} <= {bus.name for bus in buses}, "each meter needs its bus"
         self._clock = clock
-        self._meters = [Meter(config, _profile_of(config)) for config in meters]
-        self._lines = [
-            _Line(ModbusTcpLine(bus), [meter for meter in self._meters if meter.config.bus == bus.name], clock)
-            for bus in buses
-        ]
-        self.series: list[Series] = [series for meter in self._meters for series in meter.series]
+        self._meters = {meter.name: Meter(meter, _profile_of(meter, profile_folders)) for meter in meters}
+        self._lines: list[_ModbusLine | Listener] = []
+        for bus in buses:
+            here = [self._meters[one.name] for one in meters if one.bus == bus.name]
+            _refuse_strangers(bus, here)
+            self._lines.append(
+                _ModbusLine(bus, here, clock) if bus.protocol == "modbus" else Listener(bus, here, clock)
+            )
+        self.series: list[Series] = [series for meter in self._meters.values() for series in meter.series]
 
     async def sweep(self, tick_us: UtcUs, deadline_s: float) -> list[Reading]:
         """One Reading per series, in the order of `series`.
@@ -43,26 +56,27 @@ class Bridge:
         A reading is stamped when its reply came; where none came, with `tick_us`. What is not back
         within `deadline_s` real seconds from now is missing. Trouble on a line never raises.
         """
-        for meter in self._meters:
-            meter.begin_sweep()
         until_s = MonotonicS(self._clock.monotonic_s() + deadline_s)
         try:
             async with asyncio.timeout(deadline_s), asyncio.TaskGroup() as lines:
                 for line in self._lines:
-                    lines.create_task(line.sweep(until_s))
+                    lines.create_task(line.sweep(tick_us, until_s))
         except TimeoutError:
             pass  # the meters know what they got
-        now_s = self._clock.monotonic_s()
+        for line in self._lines:
+            line.end_sweep()
         readings: list[Reading] = []
-        for meter in self._meters:
-            row, news = meter.end_sweep(tick_us, now_s)
+        for meter in self._meters.values():
+            row, news = meter.end_sweep(tick_us)
             readings += row
             _tell(news, meter)
+            for event in meter.take_events():
+                log.warning("counter %s: meter=%s %s", event.kind, meter.config.name, event)
         return readings
 
     def health(self) -> list[MeterHealth]:
         """How each meter has fared, in the order of the configuration."""
-        return [meter.health() for meter in self._meters]
+        return [meter.health() for meter in self._meters.values()]
 
     async def close(self) -> None:
         """Drop all connections."""
@@ -70,51 +84,63 @@ class Bridge:
             line.close()
 
 
-def _profile_of(meter: MeterConfig) -> Profile:
+def _profile_of(meter: MeterConfig, folders: Sequence[Path]) -> Profile:
     try:
-        return load_profile(meter.profile)
+        return load_profile(meter.profile, folders)
     except SettingError as error:
         field = f"meter.{meter.name}.profile"
         raise SettingError(field, repr(meter.profile), error.problem, error.next_step) from error
 
 
-class _Line:
-    """The meters that share one connection."""
+def _refuse_strangers(bus: BusConfig, here: Sequence[Meter]) -> None:
+    """A device speaks what its line speaks."""
+    for meter in here:
+        spoken = meter.profile.file.protocol
+        if spoken != bus.protocol:
+            raise SettingError(
+                f"meter.{meter.config.name}.profile",
+                repr(meter.profile.name),
+                f"speaks {spoken}, and the bus {bus.name} is for {bus.protocol}",
+                f'give the bus protocol = "{spoken}", or the meter another bus',
+            )
 
-    def __init__(self, transport: ModbusTcpLine, meters: Sequence[Meter], clock: Clock) -> None:
-        self._transport = transport
-        self._meters = meters
+
+class _ModbusLine:
+    """The meters that share one connection: does what the bus says, and tells it what came."""
+
+    def __init__(self, bus: BusConfig, here: Sequence[Meter], clock: Clock) -> None:
+        cost = wire_cost(bus)
+        stations = [Station(meter, cost, bus.timeout_s, phase=place / len(here)) for place, meter in enumerate(here)]
+        self._transport = ModbusLine(bus)
+        self._bus = Bus(stations, cost, has_late_replies=is_rtu(bus))
         self._clock = clock
 
-    async def sweep(self, until_s: MonotonicS) -> None:
-        """Read each meter that is not resting, until the deadline."""
-        now_s = self._clock.monotonic_s()
-        turns = sorted((meter for meter in self._meters if not meter.is_resting(now_s)), key=lambda meter: meter.turn)
-        for place, meter in enumerate(turns):
-            # The sweep's own time-out cancels us; asyncio.wait_for of Python 3.11, which pymodbus
-            # uses, can lose a cancellation that meets a reply.
-            if self._clock.monotonic_s() >= until_s:
-                return
-            try:
-                await self._read(meter)
-            except LineError as error:
-                for unreached in turns[place:]:
-                    unreached.fail(error)
-                return
-
-    async def _read(self, meter: Meter) -> None:
-        """Block after block; a meter that stays silent on one is not asked for the others."""
-        for place, block in enumerate(meter.blocks):
-            meter.ask()
-            try:
-                words = await self._transport.read(meter.config.unit, block.function, block.address, block.count)
-            except NoReplyError as error:
-                meter.fail(error)
-                return
-            except (ExceptionReplyError, BadReplyError) as error:
-                meter.fail(error)
+    async def sweep(self, tick_us: UtcUs, until_s: MonotonicS) -> None:
+        """Ask whoever's turn it is, until all had theirs or `until_s`."""
+        self._bus.begin_sweep(tick_us, self._clock.monotonic_s(), until_s)
+        while (step := self._bus.next(self._clock.monotonic_s())) is not None:
+            if isinstance(step, Ask):
+                await self._ask(step)
             else:
-                meter.take(place, words, self._clock.utc_us())
+                await self._clock.rest_until(step.until_s)
+
+    async def _ask(self, ask: Ask) -> None:
+        block, began_s = ask.block, self._clock.monotonic_s()
+        try:
+            words = await self._transport.read(
+                ask.station.unit, block.function, block.address, block.count, ask.timeout_s
+            )
+        except BusError as error:
+            self._bus.failed(ask, error, self._clock.monotonic_s())
+        else:
+            now_s = self._clock.monotonic_s()
+            self._bus.took(ask, words, now_s, self._clock.utc_us(), now_s - began_s)
+        for frame in self._transport.take_late():
+            self._bus.came_late(frame.unit, frame.function, frame.count)
+
+    def end_sweep(self) -> None:
+        """The sweep is over, in time or not."""
+        self._bus.end_sweep(self._clock.monotonic_s())
 
     def close(self) -> None:
         """Drop the connection."""

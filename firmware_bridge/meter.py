@@ -1,32 +1,24 @@
-"""One meter as the bridge sees it: what to read, what the replies mean, when to leave it alone. Pure.
+"""One configured meter as the bridge sees it: what it said in a sweep, how it has fared, what is news. Pure."""
 
-The breaker: a meter that stayed silent for some sweeps in a row is asked only now and then, so that
-it does not cost the healthy ones on its line a time-out in every sweep.
-"""
-
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable
 from enum import StrEnum
 
 import msgspec
 
 from firmware_bridge.config import MeterConfig
+from firmware_bridge.counter_event import CounterEvent
 from firmware_bridge.errors import BadReplyError, BusError, ExceptionReplyError
 from firmware_bridge.measurand import Measurand
-from firmware_bridge.poll_plan import Block, plan
 from firmware_bridge.profile import Profile
-from firmware_bridge.reading import MeterId, MonotonicS, Quality, Reading, Series, UtcUs
-from firmware_bridge.registers import BlockDecoder
+from firmware_bridge.quality import Reason
+from firmware_bridge.reading import MeterId, Reading, Series, UtcUs
+from firmware_bridge.sheet import Sheet
 
-# One lost reply is no news and no reason to stop asking; three sweeps in a row are.
+# One lost reply is no news; three sweeps in a row are.
 BAD_SWEEPS_MAX = 3
-# Real seconds between probes of a silent meter, doubling from the first to the last. A minute is
-# soon enough for whoever plugs a meter in again, and costs the others 2 % of their time at most.
-PROBE_FIRST_S = 1.0
-PROBE_LAST_S = 60.0
-# A breaker carries a fifth more than its rating for a while; what is beyond cannot be true.
-RATED_POWER_FACTOR = 1.2
-
-_POWER_UNITS = {"W", "var", "VA"}
+# Events of one sweep that nobody took: a counter has one a day at most.
+EVENTS_MAX = 32
 _NOT_BACK = "not back by the deadline of the sweep"
 
 
@@ -53,77 +45,95 @@ class MeterHealth(msgspec.Struct, frozen=True):
 
 
 class Meter:
-    """One configured meter: told of each sweep's replies, gives that sweep's readings."""
+    """One configured meter, or device that sends by itself: told what came, gives each sweep's readings."""
 
     def __init__(self, config: MeterConfig, profile: Profile) -> None:
-        self.config = config
-        self.blocks = plan(profile)
-        self._columns = [_Columns(config, block) for block in self.blocks]
-        self.series: list[Series] = [series for columns in self._columns for series in columns.series]
+        self.config, self.profile = config, profile
+        # as the device tells it; None before it did
+        self.serial_number: str | None = None
+        self._sheet = Sheet(config, profile)
+        self._events: deque[CounterEvent] = deque(maxlen=EVENTS_MAX)
         # Of the present sweep.
-        self._rows: list[list[Reading] | None] = []
-        self._sweep = 0
-        self._has_spoken = False
-        self._has_failed = False
+        self._was_asked = self._has_spoken = self._has_failed = False
+        self._missed = 0
         # Of the past.
-        self._asked_in_sweep = 0
         self._silent_sweeps = 0
         self._bad_sweeps = 0
         self._silent_since_us: UtcUs | None = None
-        self._probe_at_s: MonotonicS | None = None
         self._told = News.BACK  # what was last said of it: all is well
         self._reads_ok = 0
         self._reads_failed = 0
         self._last_error = ""
 
     @property
-    def turn(self) -> tuple[int, int]:
-        """Its place among the meters of a line: the silent last, else whoever waited longest first."""
-        return self._silent_sweeps, self._asked_in_sweep
+    def series(self) -> list[Series]:
+        """Its columns; each sweep gives one reading of each, in this order."""
+        return self._sheet.series
 
-    def is_resting(self, now_s: MonotonicS) -> bool:
-        """Whether it was silent too often and its next probe is not yet due."""
-        return self._probe_at_s is not None and now_s < self._probe_at_s
+    @property
+    def has_spoken(self) -> bool:
+        """Whether it gave a sign of life in this sweep."""
+        return self._has_spoken
 
-    def begin_sweep(self) -> None:
-        """Forget the last sweep's readings."""
-        self._sweep += 1
-        self._rows = [None] * len(self.blocks)
-        self._has_spoken = self._has_failed = False
+    def begin_sweep(self, awaited: Iterable[Measurand]) -> None:
+        """A sweep begins; what is `awaited` in each sweep is missing until it comes."""
+        self._sheet.expect(awaited)
+        self._was_asked = self._has_spoken = self._has_failed = False
+        self._missed = 0
 
-    def ask(self) -> None:
-        """A request to it leaves now."""
-        self._asked_in_sweep = self._sweep
+    def ask(self, measurands: Iterable[Measurand]) -> None:
+        """A request for these leaves now, or they came by themselves: what does not come is missing."""
+        self._sheet.expect(measurands)
+        self._was_asked = True
+        self._missed += 1
 
-    def take(self, place: int, words: Sequence[int], at_us: UtcUs) -> None:
-        """Block number `place` came at `at_us`."""
-        self._rows[place] = self._columns[place].readings(words, at_us)
+    def take(self, measurands: Iterable[Measurand], values: Iterable[float | None], at_us: UtcUs) -> None:
+        """A request was answered: these values came at `at_us`."""
+        self._sheet.put(measurands, values, at_us)
         self._has_spoken = True
+        self._missed -= 1
         self._reads_ok += 1
+
+    def stumble(self, error: BusError) -> None:
+        """A request to it failed, but it gets a second chance in this sweep."""
+        self._missed -= 1
+        self._reads_failed += 1
+        self._last_error = str(error)
 
     def fail(self, error: BusError) -> None:
         """A request to it failed, or would have."""
-        self.ask()
-        self._has_failed = True
+        self._was_asked = self._has_failed = True
         self._reads_failed += 1
         self._last_error = str(error)
         self._has_spoken |= isinstance(error, ExceptionReplyError | BadReplyError)
 
-    def end_sweep(self, tick_us: UtcUs, now_s: MonotonicS) -> tuple[list[Reading], News]:
+    def end_sweep(self, tick_us: UtcUs) -> tuple[list[Reading], News]:
         """One reading per series, and what is new. What did not come is missing at `tick_us`."""
-        readings: list[Reading] = []
-        for row, columns in zip(self._rows, self._columns, strict=True):
-            readings += columns.missing(tick_us) if row is None else row
-        if self._asked_in_sweep != self._sweep:
-            return readings, News.NONE  # resting, or the deadline came before its turn
-        if None in self._rows and not self._has_failed:
+        if self._was_asked and self._missed and not self._has_failed:
+            self._has_failed = True
             self._reads_failed += 1
             self._last_error = _NOT_BACK
-        if self._has_spoken:
-            self._silent_sweeps, self._silent_since_us, self._probe_at_s = 0, None, None
-        else:
-            self._note_silence(tick_us, now_s)
-        return readings, self._news(is_complete=None not in self._rows)
+        if self._was_asked and not self._has_spoken:
+            self._silent_sweeps += 1
+            self._silent_since_us = tick_us if self._silent_since_us is None else self._silent_since_us
+        elif self._has_spoken:
+            self._silent_sweeps, self._silent_since_us = 0, None
+        if self._silent_since_us is not None:
+            self._sheet.forget()
+        readings, events = self._sheet.end(tick_us, self.serial_number)
+        self._events += events
+        return readings, self._news() if self._was_asked else News.NONE
+
+    @property
+    def suspected(self) -> dict[Reason, int]:
+        """How many of its values were marked suspect so far, and why."""
+        return self._sheet.suspected
+
+    def take_events(self) -> list[CounterEvent]:
+        """What its counters had to explain since the last call."""
+        events = list(self._events)
+        self._events.clear()
+        return events
 
     def health(self) -> MeterHealth:
         """How it has fared."""
@@ -131,20 +141,10 @@ class Meter:
             MeterId(self.config.name), self._reads_ok, self._reads_failed, self._silent_since_us, self._last_error
         )
 
-    def _note_silence(self, tick_us: UtcUs, now_s: MonotonicS) -> None:
-        if self._silent_since_us is None:
-            self._silent_since_us = tick_us
-        self._silent_sweeps += 1
-        doublings = self._silent_sweeps - BAD_SWEEPS_MAX
-        if doublings >= 0:
-            # 2 ** 10 s is beyond the last pause, and no overflow after a year of silence.
-            pause_s = min(PROBE_LAST_S, PROBE_FIRST_S * 2.0 ** min(doublings, 10))
-            self._probe_at_s = MonotonicS(now_s + pause_s)
-
-    def _news(self, *, is_complete: bool) -> News:
-        self._bad_sweeps = 0 if is_complete else self._bad_sweeps + 1
+    def _news(self) -> News:
+        self._bad_sweeps = self._bad_sweeps + 1 if self._has_failed else 0
         news = News.NONE
-        if is_complete and self._told is not News.BACK:
+        if not self._has_failed and self._told is not News.BACK:
             news = News.BACK
         elif self._silent_sweeps >= BAD_SWEEPS_MAX and self._told is not News.SILENT:
             news = News.SILENT
@@ -153,41 +153,3 @@ class Meter:
         if news is not News.NONE:
             self._told = news
         return news
-
-
-class _Columns:
-    """The series of one block: decodes its words and judges each value."""
-
-    def __init__(self, config: MeterConfig, block: Block) -> None:
-        self._meter = MeterId(config.name)
-        self._decode = BlockDecoder(block.registers, block.address, block.count).decode
-        self._bounds = [
-            (register.measurand, *_plausible(register.measurand, config.rated_power_w))
-            for register in block.registers
-        ]
-        self.series = [Series(self._meter, register.measurand) for register in block.registers]
-
-    def readings(self, words: Sequence[int], at_us: UtcUs) -> list[Reading]:
-        """In the order of the registers; an implausible value is kept, and suspect."""
-        readings = []
-        for (measurand, low, high), value in zip(self._bounds, self._decode(words), strict=True):
-            if value is None:
-                quality = Quality.MISSING
-            elif low <= value <= high:
-                quality = Quality.GOOD
-            else:
-                quality = Quality.SUSPECT
-            readings.append(Reading(self._meter, measurand, at_us, value, quality))
-        return readings
-
-    def missing(self, at_us: UtcUs) -> list[Reading]:
-        """When nothing came."""
-        return [Reading(self._meter, bounds[0], at_us, None, Quality.MISSING) for bounds in self._bounds]
-
-
-def _plausible(measurand: Measurand, rated_power_w: float) -> tuple[float, float]:
-    facts = measurand.facts
-    if facts.unit not in _POWER_UNITS:
-        return facts.plausible_low, facts.plausible_high
-    most = rated_power_w * RATED_POWER_FACTOR
-    return max(facts.plausible_low, -most), min(facts.plausible_high, most)

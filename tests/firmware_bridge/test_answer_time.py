@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge.answer_time import DEADLINE_MIN_S, PROBE_S, PROBES_SHORT, AnswerTime
+from firmware_bridge.answer_time import GRANULARITY_S, PROBE_S, PROBES_SHORT, AnswerTime
 
 TIMEOUT_S = 2.0
 
@@ -20,18 +20,18 @@ def test_a_device_that_never_answered_gets_all_there_is_then_a_probe():
 
 
 def test_a_device_that_answers_at_once_is_not_waited_for_long_but_for_a_tenth_of_a_second():
-    assert learned(*[0.005] * 50).deadline_s(0) == DEADLINE_MIN_S
+    assert learned(*[0.005] * 50).deadline_s(0) == pytest.approx(0.005 + GRANULARITY_S)
 
 
 def test_a_slow_device_gets_its_time_and_one_that_wavers_more():
     steady, wavering = learned(*[0.5] * 50), learned(*[0.3, 0.7] * 25)
-    assert 0.5 < steady.deadline_s(0) < 0.6
+    assert 0.5 < steady.deadline_s(0) <= 0.6
     assert wavering.deadline_s(0) > 0.7
 
 
 def test_each_silence_doubles_the_deadline_twice():
-    answer_time = learned(*[0.005] * 50)
-    assert [answer_time.deadline_s(silences) for silences in range(4)] == [0.1, 0.2, 0.4, 0.4]
+    deadlines_s = [learned(*[0.025] * 50).deadline_s(silences) for silences in range(4)]
+    assert deadlines_s == pytest.approx([0.125, 0.25, 0.5, 0.5])
 
 
 @pytest.mark.parametrize("silences", range(4))

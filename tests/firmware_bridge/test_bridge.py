@@ -9,8 +9,9 @@ from firmware_bridge.bridge import Bridge
 from firmware_bridge.config import BusConfig, MeterConfig
 from firmware_bridge.errors import SettingError
 from firmware_bridge.measurand import Measurand
-from firmware_bridge.meter import BAD_SWEEPS_MAX, PROBE_FIRST_S
-from firmware_bridge.reading import MeterId, Quality, Reading, Series, UtcUs
+from firmware_bridge.bus import REST_FIRST_S
+from firmware_bridge.meter import BAD_SWEEPS_MAX
+from firmware_bridge.reading import US_PER_S, MeterId, Quality, Reading, Series, UtcUs
 from tests.firmware_bridge.modbus_server import Behaviour, ModbusServer, Request, modbus_server, zeros
 from tests.sim.clock import START_US, SimClock
 
@@ -71,8 +72,10 @@ def test_a_wrong_setting_is_told_before_anything_is_read():
 @pytest.mark.slow
 class TestOnAWire:
     async def test_a_sweep_reads_every_meter_in_si_units(self):
-        grid = holding({0x00: f32(230.5), 0x34: f32(-1500.5), 0x48: f32(1234.5), 0x156: f32(2.5)})
-        solar = holding({0x00: [2301, 0], 0x28: [0x9E58, 0xFFFF], 0x33: [499], 0x34: [0xD687, 0x0012]})
+        feeds_in = {0x06: f32(7), 0x0C: f32(-1500.5), 0x1E: f32(0.93), 0x34: f32(-1500.5), 0x38: f32(1600)}
+        grid = holding(feeds_in | {0x00: f32(230.5), 0x46: f32(50), 0x48: f32(1234.5), 0x156: f32(2.5)})
+        produces = {0x0C: [11_000, 0], 0x12: [0x9E58, 0xFFFF], 0x28: [0x9E58, 0xFFFF], 0x31: [988]}
+        solar = holding(produces | {0x00: [2301, 0], 0x33: [499], 0x34: [0xD687, 0x0012]})
         async with modbus_server(unit_1=grid, unit_2=solar) as server:
             clock = SimClock()
             bridge = Bridge([a_bus(server)], [GRID, SOLAR], clock)
@@ -86,9 +89,10 @@ class TestOnAWire:
             assert value_of(readings, "solar", Measurand.ACTIVE_POWER_W) == -2500
             assert value_of(readings, "solar", Measurand.FREQUENCY_HZ) == 49.9
             assert value_of(readings, "solar", Measurand.ENERGY_IMPORT_WH) == 123_456_700
-            assert {one.quality for one in readings} == {Quality.GOOD}
+            assert [one for one in readings if one.quality is not Quality.GOOD] == []
             assert {one.at_us for one in readings} == {clock.utc_us()}
-            assert server.units_asked == [1, 1, 2, 2]
+            # two blocks each, and the serial number at the first contact
+            assert server.units_asked == [1, 1, 1, 2, 2, 2]
             await bridge.close()
 
     async def test_a_silent_meter_is_missing_at_the_tick_and_costs_one_time_out(self):
@@ -97,11 +101,11 @@ class TestOnAWire:
             readings = await bridge.sweep(TICK_US, LONG_S)
             assert missing(readings) == {"grid"}
             assert {one.at_us for one in readings if one.meter == "grid"} == {TICK_US}
-            assert server.units_asked == [1, 2, 2]
+            assert server.units_asked == [1, 2, 2, 2]
             grid, solar = bridge.health()
             assert (grid.reads_ok, grid.reads_failed, grid.silent_since_us) == (0, 1, TICK_US)
-            assert grid.last_error.startswith("no reply: waited_s=0.3 bus=mains unit=1")
-            assert (solar.reads_ok, solar.silent_since_us, solar.last_error) == (2, None, "")
+            assert grid.last_error.startswith("no reply: waited_s=0.305 bus=mains unit=1")
+            assert (solar.reads_ok, solar.silent_since_us, solar.last_error) == (3, None, "")
             await bridge.close()
 
     async def test_one_dead_of_ten_is_asked_last_then_seldom_and_the_nine_are_read_in_every_sweep(self):
@@ -112,9 +116,9 @@ class TestOnAWire:
                 assert missing(await bridge.sweep(TICK_US, LONG_S)) == {"mains4"}
             asked_dead = [place for place, unit in enumerate(server.units_asked) if unit == 4]
             assert len(asked_dead) == BAD_SWEEPS_MAX
-            # In its first sweep it had its turn; from then on it was asked after the nine.
-            assert asked_dead == [6, 19 + 18, 19 + 19 + 18]
-            clock.advance(PROBE_FIRST_S)
+            # In its first sweep it had its turn, after three blocks each of three others; then the last one.
+            assert asked_dead == [9, 28 + 18, 28 + 19 + 18]
+            clock.advance(REST_FIRST_S)
             await bridge.sweep(TICK_US, LONG_S)
             assert server.units_asked.count(4) == BAD_SWEEPS_MAX + 1
             await bridge.sweep(TICK_US, LONG_S)
@@ -130,7 +134,7 @@ class TestOnAWire:
                     await bridge.sweep(TICK_US, LONG_S)
                 server.behaviours[1] = zeros
                 assert missing(await bridge.sweep(TICK_US, LONG_S)) == {"grid"}
-                clock.advance(PROBE_FIRST_S)
+                clock.advance(REST_FIRST_S)
                 for _ in range(3):
                     assert missing(await bridge.sweep(TICK_US, LONG_S)) == set()
             assert [(record.levelname, record.message.split(" error=")[0]) for record in caplog.records] == [
@@ -176,7 +180,7 @@ class TestOnAWire:
             server.requests.clear()
             server.behaviours[2] = zeros
             assert missing(await bridge.sweep(TICK_US, LONG_S)) == set()
-            assert server.units_asked == [3, 3, 1, 1, 2, 2]
+            assert server.units_asked == [3, 3, 3, 1, 1, 2, 2, 2]
             await bridge.close()
 
     async def test_a_refused_block_is_missing_and_the_others_are_read(self):
@@ -185,12 +189,13 @@ class TestOnAWire:
 
         async with modbus_server(unit_1=refuse_the_total) as server:
             bridge = Bridge([a_bus(server)], [GRID], SimClock())
-            for _ in range(BAD_SWEEPS_MAX + 2):
-                readings = await bridge.sweep(TICK_US, LONG_S)
+            for sweep in range(BAD_SWEEPS_MAX + 2):
+                readings = await bridge.sweep(UtcUs(TICK_US + sweep * US_PER_S), LONG_S)
                 absent = [one.measurand for one in readings if one.quality is Quality.MISSING]
                 assert absent == [Measurand.ENERGY_TOTAL_WH]
+            # Asked twice, then known not to be there.
             (health,) = bridge.health()
-            assert (health.reads_failed, health.silent_since_us) == (BAD_SWEEPS_MAX + 2, None)
+            assert (health.reads_failed, health.silent_since_us) == (2, None)
             assert health.last_error.startswith("exception 2 (illegal address)")
             await bridge.close()
 

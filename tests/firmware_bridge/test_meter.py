@@ -4,15 +4,18 @@ from firmware_bridge.catalog import load_profile
 from firmware_bridge.config import MeterConfig
 from firmware_bridge.errors import BadReplyError, BusError, ExceptionReplyError, LineError, NoReplyError
 from firmware_bridge.measurand import Measurand
-from firmware_bridge.meter import BAD_SWEEPS_MAX, PROBE_FIRST_S, PROBE_LAST_S, Meter, News
-from firmware_bridge.reading import MonotonicS, Quality, Reading, UtcUs
+from firmware_bridge.meter import BAD_SWEEPS_MAX, Meter, News
+from firmware_bridge.reading import Quality, Reading, UtcUs
 
 SILENCE = NoReplyError("no reply")
 TICK_US = UtcUs(1_700_000_000_000_000)
-NOW_S = MonotonicS(1000.0)
-
-# carlo_gavazzi_em340: raw tenths of a volt in its first block, of a watt in its second.
-VOLTAGE_L1, POWER = 0x00, 0x28
+# What an installer would find on an idle meter.
+IDLE = {
+    Measurand.VOLTAGE_L1_V: 230.0,
+    Measurand.VOLTAGE_L2_V: 230.0,
+    Measurand.VOLTAGE_L3_V: 230.0,
+    Measurand.FREQUENCY_HZ: 50.0,
+}
 
 
 def a_meter(rated_power_w: float = 10_000) -> Meter:
@@ -20,36 +23,29 @@ def a_meter(rated_power_w: float = 10_000) -> Meter:
     return Meter(config, load_profile(config.profile))
 
 
-def words_of(meter: Meter, place: int, **raws: int) -> list[int]:
-    """The words of a block, all 0 but those given by address as `at_0x28=...` (32 bits, low word first)."""
-    words = [0] * meter.blocks[place].count
-    for name, raw in raws.items():
-        address = int(name.removeprefix("at_"), 0)
-        first = address - meter.blocks[place].address
-        words[first : first + 2] = [raw & 0xFFFF, raw >> 16 & 0xFFFF]
-    return words
-
-
-def sweep(meter: Meter, *outcomes: BusError | dict[str, int], now_s: float = NOW_S) -> tuple[list[Reading], News]:
-    """One sweep: for each block an error, or the words that came; blocks without an outcome are not asked."""
-    meter.begin_sweep()
-    for place, outcome in enumerate(outcomes):
-        meter.ask()
+def sweep(meter: Meter, *outcomes: BusError | dict, tick_us: UtcUs = TICK_US) -> tuple[list[Reading], News]:
+    """One sweep: for each request an error, or the values that came; what is not told is 0."""
+    measurands = [series.measurand for series in meter.series]
+    half = len(measurands) // 2
+    meter.begin_sweep(measurands)
+    for asked, outcome in zip((measurands[:half], measurands[half:]), outcomes, strict=False):
+        meter.ask(asked)
         if isinstance(outcome, BusError):
             meter.fail(outcome)
         else:
-            meter.take(place, words_of(meter, place, **outcome), UtcUs(TICK_US + place + 1))
-    return meter.end_sweep(TICK_US, MonotonicS(now_s))
+            values = IDLE | outcome
+            meter.take(asked, [values.get(one, 0.0) for one in asked], UtcUs(tick_us + 1))
+    return meter.end_sweep(tick_us)
 
 
 def reading_of(readings: list[Reading], measurand: Measurand) -> Reading:
     return next(reading for reading in readings if reading.measurand is measurand)
 
 
-def silence(meter: Meter, sweeps: int, now_s: float = NOW_S) -> News:
+def silence(meter: Meter, sweeps: int) -> News:
     news = News.NONE
     for _ in range(sweeps):
-        news = sweep(meter, SILENCE, now_s=now_s)[1]
+        news = sweep(meter, SILENCE)[1]
     return news
 
 
@@ -72,66 +68,42 @@ def test_a_reading_is_stamped_when_its_block_came_and_at_the_tick_when_it_did_no
     assert {reading.at_us for reading in readings if reading.quality is Quality.MISSING} == {TICK_US}
 
 
-@pytest.mark.parametrize(
-    ("raw_dw", "quality"),
-    [(0, 0), (120_000, 0), (120_001, 1), (-120_000, 0), (-120_001, 1), (0x7FFFFFFE, 1), (0x7FFFFFFF, 2)],
-)
-def test_power_beyond_what_the_breaker_lets_through_is_kept_and_suspect(raw_dw: int, quality: int):
-    readings, _ = sweep(a_meter(rated_power_w=10_000), {}, {f"at_{POWER:#x}": raw_dw})
+@pytest.mark.parametrize(("raw_w", "quality"), [(30_000.0, 1), (-30_000.0, 1), (None, 2)])
+def test_power_beyond_what_the_breaker_lets_through_is_kept_and_suspect(raw_w: float | None, quality: int):
+    readings, _ = sweep(a_meter(rated_power_w=10_000), {}, {Measurand.ACTIVE_POWER_W: raw_w})
     reading = reading_of(readings, Measurand.ACTIVE_POWER_W)
-    assert reading.quality == quality
-    assert reading.value == (None if quality == Quality.MISSING else raw_dw / 10)
+    assert (reading.quality, reading.value) == (quality, raw_w)
 
 
-def test_the_rating_does_not_stretch_what_is_plausible_at_all():
-    readings, _ = sweep(a_meter(rated_power_w=1e9), {}, {f"at_{POWER:#x}": 30_000_000})
-    assert reading_of(readings, Measurand.ACTIVE_POWER_W).quality is Quality.SUSPECT
-
-
-def test_an_implausible_voltage_is_suspect_whatever_the_rating():
-    readings, _ = sweep(a_meter(), {f"at_{VOLTAGE_L1:#x}": 5001}, {})
-    assert reading_of(readings, Measurand.VOLTAGE_L1_V).quality is Quality.SUSPECT
-    assert reading_of(readings, Measurand.VOLTAGE_L2_V).quality is Quality.GOOD
-
-
-def test_a_meter_silent_for_three_sweeps_rests_and_each_rest_is_twice_the_last():
-    meter = a_meter()
-    silence(meter, BAD_SWEEPS_MAX - 1)
-    assert not meter.is_resting(NOW_S)
-    rests_s, now_s = [], float(NOW_S)
-    for _ in range(9):
-        silence(meter, 1, now_s)
-        rest_s = next(rest for rest in range(1, 200) if not meter.is_resting(MonotonicS(now_s + rest)))
-        rests_s.append(rest_s)
-        now_s += rest_s
-    assert rests_s == [PROBE_FIRST_S, 2, 4, 8, 16, 32, PROBE_LAST_S, PROBE_LAST_S, PROBE_LAST_S]
-
-
-def test_a_meter_silent_for_a_year_is_still_probed():
-    meter = a_meter()
-    silence(meter, 3000)
-    assert meter.is_resting(MonotonicS(NOW_S + PROBE_LAST_S - 0.001))
-    assert not meter.is_resting(MonotonicS(NOW_S + PROBE_LAST_S))
-
-
-@pytest.mark.parametrize("word", [{}, ExceptionReplyError("illegal address"), BadReplyError("length 7")])
-def test_any_word_of_the_meter_ends_its_rest(word: BusError | dict):
-    meter = a_meter()
-    silence(meter, 5)
-    assert meter.is_resting(NOW_S)
-    sweep(meter, word)
-    assert not meter.is_resting(NOW_S)
-    assert meter.health().silent_since_us is None
-
-
-def test_a_sweep_that_does_not_ask_the_meter_changes_nothing():
+def test_a_sweep_that_does_not_ask_the_meter_changes_nothing_but_that_it_shows_nothing():
     meter = a_meter()
     silence(meter, 2)
-    before = meter.health(), meter.turn
+    before = meter.health()
     for _ in range(5):
-        _, news = sweep(meter)
+        readings, news = sweep(meter)
         assert news is News.NONE
-    assert (meter.health(), meter.turn) == before
+        assert {reading.quality for reading in readings} == {Quality.MISSING}
+    assert meter.health() == before
+
+
+def test_what_is_read_seldom_repeats_itself_with_its_instant_until_it_is_asked_or_the_meter_is_silent():
+    meter = a_meter()
+    sweep(meter, {}, {Measurand.ENERGY_IMPORT_WH: 1000.0})
+    fast = [series.measurand for series in meter.series if series.measurand is not Measurand.ENERGY_IMPORT_WH]
+    later_us = UtcUs(TICK_US + 5_000_000)
+
+    def fast_sweep(outcome: BusError | None = None) -> Reading:
+        meter.begin_sweep(fast)
+        meter.ask(fast)
+        if outcome is None:
+            meter.take(fast, [IDLE.get(one, 0.0) for one in fast], later_us)
+        else:
+            meter.fail(outcome)
+        return reading_of(meter.end_sweep(later_us)[0], Measurand.ENERGY_IMPORT_WH)
+
+    assert fast_sweep() == Reading("grid", Measurand.ENERGY_IMPORT_WH, UtcUs(TICK_US + 1), 1000.0, Quality.GOOD)
+    assert fast_sweep(SILENCE).quality is Quality.MISSING
+    assert fast_sweep().quality is Quality.MISSING
 
 
 def test_silence_is_told_once_and_so_is_the_return():
@@ -151,6 +123,20 @@ def test_one_lost_reply_is_no_news():
     assert meter.health().silent_since_us is None
 
 
+def test_a_reply_that_came_at_the_second_try_is_counted_and_no_trouble():
+    meter = a_meter()
+    measurands = [series.measurand for series in meter.series]
+    for _ in range(2 * BAD_SWEEPS_MAX):
+        meter.begin_sweep(measurands)
+        meter.ask(measurands)
+        meter.stumble(SILENCE)
+        meter.ask(measurands)
+        meter.take(measurands, [IDLE.get(one, 0.0) for one in measurands], TICK_US)
+        assert meter.end_sweep(TICK_US)[1] is News.NONE
+    health = meter.health()
+    assert (health.reads_ok, health.reads_failed, health.silent_since_us) == (6, 6, None)
+
+
 def test_a_meter_that_answers_badly_is_told_once_and_again_when_it_falls_silent():
     meter = a_meter()
     bad = [sweep(meter, {}, ExceptionReplyError("illegal address"))[1] for _ in range(6)]
@@ -158,6 +144,15 @@ def test_a_meter_that_answers_badly_is_told_once_and_again_when_it_falls_silent(
     assert silence(meter, BAD_SWEEPS_MAX) is News.SILENT
     assert sweep(meter, {}, ExceptionReplyError("illegal address"))[1] is News.NONE
     assert sweep(meter, {}, {})[1] is News.BACK
+
+
+@pytest.mark.parametrize("word", [ExceptionReplyError("illegal address"), BadReplyError("length 7")])
+def test_any_word_of_the_meter_ends_its_silence(word: BusError):
+    meter = a_meter()
+    silence(meter, 5)
+    sweep(meter, word)
+    assert meter.has_spoken
+    assert meter.health().silent_since_us is None
 
 
 def test_health_counts_reads_and_remembers_the_last_error():
@@ -174,19 +169,25 @@ def test_health_counts_reads_and_remembers_the_last_error():
 
 def test_what_the_deadline_cut_short_counts_as_failed():
     meter = a_meter()
-    meter.begin_sweep()
-    meter.ask()
-    meter.end_sweep(TICK_US, NOW_S)
+    meter.begin_sweep(())
+    meter.ask(())
+    meter.end_sweep(TICK_US)
     health = meter.health()
     assert (health.reads_failed, health.silent_since_us) == (1, TICK_US)
     assert health.last_error == "not back by the deadline of the sweep"
 
 
-def test_the_silent_have_the_last_turn_and_who_waited_longest_the_first():
-    quiet, recent, unreached = a_meter(), a_meter(), a_meter()
-    for meter in (quiet, recent, unreached):
-        sweep(meter, {}, {})
-    silence(quiet, 1)
-    sweep(recent, {}, {})
-    sweep(unreached)
-    assert sorted([quiet, recent, unreached], key=lambda meter: meter.turn) == [unreached, recent, quiet]
+def test_a_counter_that_is_swapped_is_told_with_its_evidence():
+    meter = a_meter()
+    meter.serial_number = "A1"
+    for tick in range(3):
+        sweep(meter, {}, {Measurand.ENERGY_IMPORT_WH: 5_000_000.0 + tick}, tick_us=UtcUs(TICK_US + tick * 1_000_000))
+    meter.serial_number = "B2"
+    events = []
+    for tick in range(3, 6):
+        sweep(meter, {}, {Measurand.ENERGY_IMPORT_WH: 100.0 + tick}, tick_us=UtcUs(TICK_US + tick * 1_000_000))
+        events += meter.take_events()
+    # One for each of its counters.
+    assert [event.kind for event in events] == ["swapped"] * 3
+    assert (events[0].identity_before, events[0].identity_after) == ("A1", "B2")
+    assert meter.take_events() == []

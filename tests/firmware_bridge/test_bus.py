@@ -1,0 +1,199 @@
+"""Hours on a line in milliseconds: a line that exists as arithmetic, devices that answer, or do not."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from firmware_bridge.bus import Ask, Bus, Station, Wait
+from firmware_bridge.catalog import load_profile
+from firmware_bridge.config import MeterConfig
+from firmware_bridge.errors import BusError, ExceptionReplyError, LineError, NoReplyError
+from firmware_bridge.meter import Meter
+from firmware_bridge.poll_plan import WireCost
+from firmware_bridge.reading import US_PER_S, MonotonicS, Quality, UtcUs
+
+TIMEOUT_S = 1.0
+TEN = range(1, 11)
+COST = WireCost(request_s=0.010, register_s=0.0002)
+# What a device does with a request that arrives at an instant: answers after so many seconds, or an error.
+Behaviour = Callable[[float, Ask], float | BusError]
+
+
+def well(_: float, ask: Ask) -> float:
+    return 0.005 + COST.request_s + COST.register_s * ask.block.count
+
+
+def dead(_: float, __: Ask) -> BusError:
+    return NoReplyError("no reply")
+
+
+class Line:
+    """Ten meters on one line, and a clock that only the line moves."""
+
+    def __init__(self, profile: str = "eastron_sdm630", *, units: Sequence[int] = TEN, late: bool = False) -> None:
+        loaded = load_profile(profile)
+        configs = [MeterConfig(f"m{unit}", "line", unit, profile) for unit in units]
+        self.meters = [Meter(config, loaded) for config in configs]
+        stations = [
+            Station(meter, COST, TIMEOUT_S, phase=place / len(configs)) for place, meter in enumerate(self.meters)
+        ]
+        self.bus = Bus(stations, COST, has_late_replies=late)
+        self.now_s = 0.0
+        self.behaviours: dict[int, Behaviour] = {}
+        self.asked: list[Ask] = []
+        self.full_reads: Counter[int] = Counter()
+        self.read_at_s: dict[int, float] = {}
+
+    def sweep(self, period_s: float = 1.0) -> None:
+        """One sweep, then rest until the next tick; back to back with a period of 0."""
+        began_s = self.now_s
+        tick_us = UtcUs(round(began_s * US_PER_S))
+        budget_s = 0.8 * period_s if period_s else 5.0
+        self.bus.begin_sweep(tick_us, MonotonicS(began_s), MonotonicS(began_s + budget_s))
+        while (step := self.bus.next(MonotonicS(self.now_s))) is not None:
+            if isinstance(step, Wait):
+                assert step.until_s > self.now_s
+                self.now_s = step.until_s
+            else:
+                self._ask(step)
+        self.bus.end_sweep(MonotonicS(self.now_s))
+        for meter in self.meters:
+            readings, _ = meter.end_sweep(tick_us)
+            if all(reading.quality is not Quality.MISSING for reading in readings):
+                self.full_reads[meter.config.unit] += 1
+                self.read_at_s[meter.config.unit] = self.now_s
+        assert self.now_s <= began_s + budget_s + 1e-9
+        self.now_s = max(self.now_s, began_s + period_s)
+
+    def run(self, until_s: float, period_s: float = 1.0) -> None:
+        while self.now_s < until_s:
+            self.sweep(period_s)
+
+    def _ask(self, ask: Ask) -> None:
+        self.asked.append(ask)
+        outcome = self.behaviours.get(ask.station.unit, well)(self.now_s, ask)
+        if not isinstance(outcome, BusError) and outcome > ask.timeout_s:
+            outcome = NoReplyError("too late")
+        if isinstance(outcome, NoReplyError):
+            self.now_s += ask.timeout_s
+        elif isinstance(outcome, BusError):
+            self.now_s += 0.02
+        if isinstance(outcome, BusError):
+            self.bus.failed(ask, outcome, MonotonicS(self.now_s))
+            return
+        self.now_s += outcome
+        words = [0] * ask.block.count
+        self.bus.took(ask, words, MonotonicS(self.now_s), UtcUs(round(self.now_s * US_PER_S)), outcome)
+
+
+def worst_share(dead_units: Sequence[int], period_s: float, seconds: float = 120.0) -> float:
+    """What the worst healthy meter has of the full reads that it has without a fault."""
+    sound, faulty = Line(), Line()
+    faulty.behaviours = dict.fromkeys(dead_units, dead)
+    sound.run(seconds, period_s)
+    faulty.run(seconds, period_s)
+    return min(faulty.full_reads[unit] / sound.full_reads[unit] for unit in TEN if unit not in dead_units)
+
+
+@pytest.mark.parametrize("period_s", [0.0, 1.0])
+@pytest.mark.parametrize("place", [1, 5, 10])
+def test_one_dead_of_ten_leaves_the_others_95_percent_from_the_first_second_on(place: int, period_s: float):
+    assert worst_share([place], period_s) >= 0.95
+
+
+@pytest.mark.parametrize("period_s", [0.0, 1.0])
+@pytest.mark.parametrize("places", [(1, 2, 3), (1, 5, 10), (8, 9, 10)])
+def test_three_dead_of_ten_leave_the_others_90_percent(places: Sequence[int], period_s: float):
+    assert worst_share(places, period_s) >= 0.90
+
+
+@pytest.mark.parametrize("dead_s", [10.0, 100.0, 3600.0])
+def test_a_dead_meter_that_returns_is_read_again_within_half_a_minute(dead_s: float):
+    line = Line()
+    line.behaviours[4] = lambda now_s, ask: dead(now_s, ask) if now_s < dead_s else well(now_s, ask)
+    line.run(dead_s + 30)
+    assert line.read_at_s[4] > dead_s
+
+
+def test_a_meter_that_dies_later_costs_the_others_less_than_one_sweep():
+    line = Line()
+    line.behaviours[4] = lambda now_s, ask: dead(now_s, ask) if now_s >= 60 else well(now_s, ask)
+    line.run(600)
+    assert min(line.full_reads[unit] for unit in TEN if unit != 4) >= 599
+
+
+def test_a_slow_meter_is_waited_for_and_read():
+    line = Line(units=[1, 2])
+    line.behaviours[1] = lambda now_s, ask: 0.35
+    line.run(60)
+    assert line.full_reads[1] >= 55
+    assert line.full_reads[2] >= 59
+
+
+def test_one_reply_in_twenty_is_lost_and_asked_again_in_the_same_sweep():
+    line = Line()
+    lost = Counter({unit: 2 * unit for unit in TEN})
+
+    def noisy(now_s: float, ask: Ask) -> float | BusError:
+        lost[ask.station.unit] += 1
+        return NoReplyError("lost") if lost[ask.station.unit] % 20 == 0 else well(now_s, ask)
+
+    line.behaviours = dict.fromkeys(TEN, noisy)
+    line.run(600)
+    assert min(line.full_reads.values()) >= 0.97 * 600
+
+
+def test_a_block_that_is_refused_is_asked_in_halves_until_only_what_is_not_there_is_missing():
+    line = Line("carlo_gavazzi_em340", units=[1])
+    line.behaviours[1] = lambda now_s, ask: (
+        ExceptionReplyError("illegal address", 2)
+        if ask.block.address <= 0x33 < ask.block.address + ask.block.count
+        else well(now_s, ask)
+    )
+    line.run(120)
+    readings, _ = line.meters[0].end_sweep(UtcUs(0))
+    assert {reading.measurand for reading in readings if reading.value is None} == {"frequency_hz"}
+    asked_for_it = [
+        ask for ask in line.asked[-60:] if ask.block.address <= 0x33 < ask.block.address + ask.block.count
+    ]
+    assert asked_for_it == []
+
+
+def test_a_line_that_is_gone_is_told_of_all_its_meters_and_tried_again():
+    line = Line()
+    line.behaviours = dict.fromkeys(
+        TEN, lambda now_s, ask: LineError("gone") if 10 <= now_s < 60 else well(now_s, ask)
+    )
+    line.run(60)
+    assert all(meter.health().silent_since_us == 10 * US_PER_S for meter in line.meters)
+    # two tries, because one device may make a gateway hang up, and then less and less often
+    assert len([ask for ask in line.asked if ask]) < 10 * 12 + 2 * 20
+    line.run(75)
+    assert all(meter.health().silent_since_us is None for meter in line.meters)
+
+
+def test_one_device_for_which_a_gateway_hangs_up_does_not_silence_the_others():
+    line = Line()
+    line.behaviours[5] = lambda now_s, ask: LineError("hung up")
+    line.run(120)
+    assert min(line.full_reads[unit] for unit in TEN if unit != 5) >= 0.95 * 120
+
+
+def test_slow_registers_are_read_in_their_time_and_repeat_themselves_in_between():
+    line = Line("abb_b23", units=[1, 2])
+    line.run(101)
+    slow = [ask for ask in line.asked if ask.block.period_s and ask.block.registers]
+    every_sweep = [ask for ask in line.asked if not ask.block.period_s]
+    assert len(every_sweep) >= 200
+    assert len(slow) <= 2 * 11 * len({ask.block.address for ask in slow})
+    assert line.full_reads[1] >= 100
+
+
+def test_a_device_that_wants_to_rest_is_not_asked_while_it_does():
+    line = Line("growatt_hybrid_sph", units=[1, 2])
+    line.run(120)
+    pause_s = load_profile("growatt_hybrid_sph").file.pause_s
+    assert pause_s > 0
+    assert line.full_reads[1] > 60
+    assert len([ask for ask in line.asked if ask.station.unit == 1]) <= 120 / pause_s + 1
