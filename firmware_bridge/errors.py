@@ -60,6 +60,10 @@ class LineError(BusError):
     """The line itself cannot be used: not connected, refused, unplugged."""
 
 
+class UnfitPortError(LineError):
+    """The port cannot do this speed or parity; others it can."""
+
+
 class ExceptionReplyError(BusError):
     """The meter answered with a Modbus exception code."""
 

@@ -7,6 +7,7 @@ into the event loop. What the bytes mean is judged by rtu.py and mbap.py.
 """
 
 import asyncio
+import errno
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from firmware_bridge.errors import (
     ExceptionReplyError,
     LineError,
     NoReplyError,
+    UnfitPortError,
 )
 from firmware_bridge.fine_timer import FineTimer
 from firmware_bridge.modbus_client import Client, NoConnectionError, host_and_port, open_client
@@ -200,7 +202,8 @@ class ModbusLine:
             client = await open_client(self._bus, place, self._on_packet, self._on_connect)
         except (NoConnectionError, OSError) as error:
             reason = port_trouble(error) if isinstance(error, OSError) else error
-            raise LineError(f"no connection: bus={self._bus.name} url={self._bus.url} reason={reason}") from None
+            kind = UnfitPortError if isinstance(error, OSError) and error.errno == errno.EINVAL else LineError
+            raise kind(f"no connection: bus={self._bus.name} url={self._bus.url} reason={reason}") from None
         if self._port is not None:
             self._port.remember()
         self._client = client
