@@ -7,6 +7,7 @@ the shell does it and tells `took` or `failed`; simulated time tests hours of it
 
 from collections import deque
 from collections.abc import Collection, Sequence
+from math import floor
 
 import msgspec
 
@@ -188,7 +189,8 @@ class Bus:
         station.asked_in_sweep = self._sweep
         station.meter.ask(register.measurand for register in block.registers)
         station.ready_at_s = MonotonicS(now_s + station.pause_s)
-        return Ask(station, block, round(min(station.answer_time.deadline_s(silences) + wire_s, left_s), 3))
+        timeout_s = min(station.answer_time.deadline_s(silences) + wire_s, left_s)
+        return Ask(station, block, floor(timeout_s * 1000) / 1000)
 
     def _on_silence(self, station: Station, error: BusError) -> None:
         """A device that uses to answer gets a second chance after all others had their turn."""
