@@ -118,6 +118,8 @@ class Scenario(
     # none: one line of Modbus TCP, where the command line says
     lines: Annotated[list[LineSettings], Meta(max_length=LINES_MAX)] = []
     site: SiteSettings = SiteSettings()
+    # folder with meter profiles of your own, looked into before those of the program; beside the scenario
+    profiles: str | None = None
     replay: ReplaySettings | None = None
     faults: Annotated[list[FaultSettings], Meta(max_length=10_000)] = []
 

@@ -12,7 +12,7 @@ from firmware_bridge.simulator.battery import Battery
 from firmware_bridge.simulator.faults import Device, Fault, FaultTable
 from firmware_bridge.simulator.house import House
 from firmware_bridge.simulator.log import ValueLog
-from firmware_bridge.simulator.map_reader import load_profile_tree, register_map_of
+from firmware_bridge.simulator.map_reader import MAPS, load_profile_tree, register_map_of
 from firmware_bridge.simulator.meter import Meter
 from firmware_bridge.simulator.noise import F64, I64
 from firmware_bridge.simulator.panel import Panel
@@ -68,7 +68,8 @@ def set_stage(scenario: Scenario, folder: Path) -> Stage:
     """
     replay = _open_replay(scenario, folder)
     start_us = _start_us(scenario.site, replay)
-    maps = [register_map_of(one.profile, load_profile_tree(one.profile)) for one in scenario.meters]
+    folders = [MAPS] if scenario.profiles is None else [folder / scenario.profiles, MAPS]
+    maps = [register_map_of(one.profile, load_profile_tree(one.profile, folders)) for one in scenario.meters]
     house = _house(scenario)
     site = Site(house, _battery(scenario, house, start_us, {one for each in maps for one in each.measurands}))
     gauges = _gauges(site, start_us)
