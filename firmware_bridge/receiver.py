@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from firmware_bridge.verdict import WAITING, Fault, Frame, Request, State, Verdict
+from firmware_bridge.verdict import EXCEPTION_BIT, WAITING, Fault, Frame, Request, State, Verdict
 
 # Lost answers to remember, and late ones to tell of: several times what a line loses in a few seconds.
 _REMEMBERED_MAX = 64
@@ -45,7 +45,7 @@ class Receiver:
         self._is_mute = True
         # What came when nobody asked and is no whole frame yet.
         self._stray = b""
-        self._lost: deque[tuple[int, int, int]] = deque(maxlen=_REMEMBERED_MAX)
+        self._lost: deque[Request] = deque(maxlen=_REMEMBERED_MAX)
         self._late: deque[Frame] = deque(maxlen=_REMEMBERED_MAX)
 
     @property
@@ -90,7 +90,8 @@ class Receiver:
         """The request under way will not be answered in time; what has come of it may be its late answer."""
         if self._request is not None:
             self._note_lost(self._request)
-            received, self._request, self._received = self._received, None, b""
+            received = self._received.removeprefix(self._request.frame)
+            self._request, self._received = None, b""
             self._hear_stray(received)
 
     def take_late(self) -> list[Frame]:
@@ -119,13 +120,18 @@ class Receiver:
 
     def _note(self, frame: Frame) -> None:
         """A frame that was asked for earlier is late; another is wrong in what it differs by."""
-        what = (frame.unit, frame.function, frame.count)
-        if what in self._lost:
-            self._lost.remove(what)
-            self.counts[Fault.OTHER_ANSWER] += 1
-        else:
-            self.counts[frame.fault] += 1
+        answered = next((lost for lost in self._lost if _answers(frame, lost)), None)
+        if answered is not None:
+            self._lost.remove(answered)
+        self.counts[frame.fault if answered is None else Fault.OTHER_ANSWER] += 1
         self._late.append(frame)
 
     def _note_lost(self, request: Request) -> None:
-        self._lost.append((request.unit, request.function, request.count))
+        self._lost.append(request)
+
+
+def _answers(frame: Frame, request: Request) -> bool:
+    """Whether a frame can be the answer to a request; an exception does not tell its length."""
+    is_exception = frame.function == request.function | EXCEPTION_BIT
+    is_reply = (frame.function, frame.count) == (request.function, request.count)
+    return frame.unit == request.unit and (is_reply or is_exception)

@@ -102,11 +102,11 @@ def asked_by(frame: bytes) -> Request:
 def judge(request: Request, received: bytes, *, is_idle: bool = False) -> Verdict:
     """What the bytes received since the request left mean.
 
-    Whole frames that answer something else are passed over, noise is survived, an echo of the request
-    is skipped. Only once the line `is_idle` is what came called broken, and only when it was the answer
-    by its head or its length: a little noise before the answer is common.
+    Whole frames that answer something else are passed over, noise is survived; an echo of the request
+    is skipped, with what came before it. Only once the line `is_idle` is what came called broken, and only
+    when it was the answer by its head or its length: a little noise before the answer is common.
     """
-    start = len(request.frame) if request.frame and received.startswith(request.frame) else 0
+    start = _start(request, received)
     if not is_idle and _is_answer_coming(request, received, start):
         return WAITING
     passed_over: list[Frame] = []
@@ -166,6 +166,8 @@ def _frames(received: bytes, at: int) -> Iterator[_Found]:
             received[end - _CRC_BYTES : end], "little"
         )
         data_bytes = received[start + 2] if start + 2 < len(received) else 0
+        if received[start + 1] in READS and data_bytes % 2:
+            is_whole = False  # a request, of ours or of another master, can look like a reply with half a register
         yield _Found(start, end, is_whole, received[start], received[start + 1], data_bytes)
         at = end if is_whole else start + 1
 
@@ -181,6 +183,12 @@ def _end(received: bytes, start: int) -> int:
     if start + 2 >= len(received):
         return len(received) + 1
     return start + _READ_OVERHEAD_BYTES + received[start + 2]
+
+
+def _start(request: Request, received: bytes) -> int:
+    """Where an answer can begin: behind the echo of the request, if the adapter hears itself."""
+    at = received.find(request.frame) if request.frame else -1
+    return at + len(request.frame) if at >= 0 else 0
 
 
 def _is_answer_coming(request: Request, received: bytes, start: int) -> bool:

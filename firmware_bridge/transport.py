@@ -259,10 +259,6 @@ class ModbusLine:
             self._deadline.reschedule(0)  # long ago: the read ends in this turn of the loop
 
 
-# TEMPORARY: bridge.py still knows the line by this name.
-ModbusTcpLine = ModbusLine
-
-
 def _refusal(code: int, asked: str) -> BusError:
     said = f"exception {code} ({exception_name(code)}): {asked}"
     return NoReplyError(said) if code in GATEWAY_CODES else ExceptionReplyError(said, code)

@@ -68,6 +68,26 @@ def test_a_broken_answer_is_refused_when_the_line_is_idle_and_may_still_come_who
     assert line.counts == {Fault.LENGTH: 1, Fault.OTHER_ANSWER: 1}
 
 
+def test_an_exception_to_a_request_that_was_given_up_is_late_too(line: Receiver):
+    line.ask(read_request(2, 4, 0, 100).frame)
+    line.give_up()
+    line.ask(REQUEST)
+    line.hear(Asked(2, 4, 0, 100).refusal(2) + ANSWER)
+    assert line.counts == {Fault.OTHER_ANSWER: 1}
+
+
+@pytest.mark.parametrize("address", [7, 0x0300])
+def test_an_echo_without_an_answer_is_no_late_one(line: Receiver, address: int):
+    request = read_request(1, 4, address, 2).frame
+    for stray in (b"", b"\xff"):
+        line.ask(request)
+        line.hear(stray + request)
+        assert line.idle() == WAITING
+        line.give_up()
+    assert line.counts == {}
+    assert line.take_late() == []
+
+
 def test_a_request_to_which_no_byte_came_is_mute(line: Receiver):
     line.hear(b"\xff")
     line.ask(REQUEST)

@@ -129,6 +129,7 @@ class TestAnswer:
     def test_the_echo_of_the_request_is_skipped(self):
         assert judge(REQUEST, REQUEST.frame + ANSWER).words == (0xC4BB, 0x9000)
         assert judge(REQUEST, REQUEST.frame, is_idle=True) == WAITING
+        assert judge(REQUEST, b"\xff" + REQUEST.frame, is_idle=True) == WAITING
 
     def test_an_echo_that_begins_like_the_answer_is_skipped(self):
         request = read_request(1, 4, 0x0400, 2)
@@ -150,6 +151,11 @@ class TestOtherAnswers:
         other, _ = OTHERS[name]
         for end in range(len(other)):
             assert judge(REQUEST, other[:end] + ANSWER).words == (0xC4BB, 0x9000)
+
+    def test_a_request_of_another_master_is_none(self):
+        request = read_request(9, 3, 0x0300, 2).frame
+        assert judge(REQUEST, request + ANSWER).passed_over == ()
+        assert take_frames(request) == ([], request)
 
     @given(several)
     def test_when_nobody_asked_they_are_told_too(self, others: bytes):

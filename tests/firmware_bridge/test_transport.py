@@ -484,41 +484,50 @@ class TestSerial:
             line.close()
 
     async def test_of_real_requests_a_third_of_them_answered_late_none_is_misattributed(self):
-        with serial_line() as wire:
-            meters = LateMeters(wire.slaves)
-            wire.slaves.behaviours.update(dict.fromkeys((1, 2), meters.answer))
-            line, guard, loop = ModbusLine(a_bus(wire)), Guard(), asyncio.get_running_loop()
-            outcomes: Counter[str] = Counter()
+        outcomes, counts = await _outcomes_of(REAL_REQUESTS, Guard())
+        assert outcomes["wrong"] == 0
+        assert outcomes["right"] > REAL_REQUESTS / 2
+        assert outcomes["lost"] >= REAL_REQUESTS / 3 - 1
+        assert counts[Fault.OTHER_ANSWER] > REAL_REQUESTS / 4
 
-            async def ask(unit: int, address: int, count: int) -> str:
-                try:
-                    got = await line.read(unit, 3, address, count, SHORT_S)
-                except (NoReplyError, BadReplyError):
-                    guard.lost(unit, 3, count, MonotonicS(loop.time()))
-                    meters.lost()
-                    return "lost"
-                return "right" if got == meters.words(wire.slaves.requests[-1]) else "wrong"
+    async def test_without_the_guard_late_answers_would_be_taken_for_the_next_ones(self):
+        outcomes, _ = await _outcomes_of(30, Guard(window_s=0))
+        assert outcomes["wrong"] > 3
 
-            while len(wire.slaves.requests) < REAL_REQUESTS:
-                for unit, count in ((1, 20), (2, 76)):
-                    avoided = guard.avoided(unit, 3, MonotonicS(loop.time()))
-                    for address, part in parts(0, count, range(2, count, 2), avoided):
-                        outcomes[await ask(unit, address, part)] += 1
-                        for frame in line.take_late():
-                            guard.came(frame.unit, frame.function, frame.count)
-            assert outcomes["wrong"] == 0
-            assert outcomes["right"] > REAL_REQUESTS / 2
-            assert outcomes["lost"] >= REAL_REQUESTS / 3 - 1
-            assert line.counts[Fault.OTHER_ANSWER] > REAL_REQUESTS / 4
-            line.close()
+
+async def _outcomes_of(requests: int, guard: Guard) -> tuple[Counter[str], Counter[Fault]]:
+    with serial_line() as wire:
+        meters = LateMeters(wire.slaves)
+        wire.slaves.behaviours.update(dict.fromkeys((1, 2), meters.answer))
+        line, loop = ModbusLine(a_bus(wire)), asyncio.get_running_loop()
+        outcomes: Counter[str] = Counter()
+
+        async def ask(unit: int, address: int, count: int) -> str:
+            try:
+                got = await line.read(unit, 3, address, count, SHORT_S)
+            except (NoReplyError, BadReplyError):
+                guard.lost(unit, 3, count, MonotonicS(loop.time()))
+                meters.lost(unit)
+                return "lost"
+            return "right" if got == meters.words(wire.slaves.requests[-1]) else "wrong"
+
+        while meters.asked < requests:
+            for unit, count in ((1, 20), (2, 76)):
+                avoided = guard.avoided(unit, 3, MonotonicS(loop.time()))
+                for address, part in parts(0, count, range(2, count, 2), avoided):
+                    outcomes[await ask(unit, address, part)] += 1
+                    for frame in line.take_late():
+                        guard.came(frame.unit, frame.function, frame.count)
+        line.close()
+        return outcomes, line.counts
 
 
 @dataclass
 class LateMeters:
-    """Every third answer is late: before the next request, before its answer, or behind it. Words tell requests."""
+    """Every third answer is late: before the next request to its unit, before that one's answer, or behind it."""
 
     slaves: Slaves
-    withheld: list[bytes] = field(default_factory=list)
+    withheld: dict[int, list[bytes]] = field(default_factory=lambda: {1: [], 2: []})
 
     @property
     def asked(self) -> int:
@@ -530,18 +539,18 @@ class LateMeters:
     def answer(self, asked: Asked) -> bytes:
         reply = asked.registers(self.words(asked))
         if self.asked % 3 == 0:
-            self.withheld.append(reply)
+            self.withheld[asked.unit].append(reply)
             return b""
-        late = self._released()
+        late = self._released(asked.unit)
         return late + reply if self.asked % 2 else reply + late
 
-    def lost(self) -> None:
-        if self.asked % 2:
-            self.slaves.say(self._released())
+    def lost(self, unit: int) -> None:
+        if self.asked % 4 == 0:
+            self.slaves.say(self._released(unit))
 
-    def _released(self) -> bytes:
-        late = b"".join(self.withheld)
-        self.withheld.clear()
+    def _released(self, unit: int) -> bytes:
+        late = b"".join(self.withheld[unit])
+        self.withheld[unit].clear()
         return late
 
 
