@@ -1,8 +1,9 @@
 """The encoding of SML: bytes -> nested values. Pure.
 
 BSI TR-03109-1 Anlage IV, Smart Message Language 1.04, chapter 6: each value begins with type and length.
-smllib reads it too; it is under the GPL, which a gateway with signed images cannot keep, and takes a
-list as long as it says it is: 27 bytes make it ask for gigabytes. Here a value has no more parts than bytes.
+smllib reads it too, and is what our tests compare with. It is under the GPL 3, whose terms an image with
+locked boot cannot meet, and it believes the length of a list: 28 bytes made it ask for 2 GB. Here a list has no
+more parts than there are bytes.
 """
 
 from typing import TypeAlias
