@@ -63,7 +63,8 @@ Sign = Literal["import_positive", "generation_positive", "charge_positive", "dis
 Scale = Annotated[float, Meta(ge=1e-9, le=1e6)]
 RawValue = Annotated[int | str, Meta(description="raw value", examples=[0xFFFF, "0x7FFFFFFF"])]
 # A minute between reads is seldom enough for anything that is measured.
-PeriodS = Annotated[float, Meta(ge=0, le=60)]
+SLOW_PERIOD_S_MAX = 60
+PeriodS = Annotated[float, Meta(ge=0, le=SLOW_PERIOD_S_MAX)]
 
 
 class SerialDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
