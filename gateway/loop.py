@@ -25,7 +25,7 @@ from gateway.contract.records import Aggregate, AnomalyRecord, DecisionRecord, F
 from gateway.core.anomaly import AnomalyRules
 from gateway.core.decision import decide, is_news
 from gateway.core.forecast import baseline, from_model, lowest_w
-from gateway.core.grid import ClosedPeriod, GridRow, RecordingPeriod, align, next_tick
+from gateway.core.grid import ClosedPeriod, GridRow, RecordingPeriod, align, good_means, next_tick
 from gateway.core.residual import ResidualRule
 from gateway.core.site import Site, SiteState
 from gateway.core.window import Window
@@ -84,6 +84,7 @@ class Loop:
         self._period = RecordingPeriod(
             bridge.series, period_us=config.record.recording_period_s * US_PER_S, poll_us=self._poll_us
         )
+        self._period_polls = config.record.recording_period_s // config.record.poll_period_s
         self.window = Window(polls_per_step=STEP_US // self._poll_us)
         self.rules = AnomalyRules(bridge.series, config.meters)
         self._residual = ResidualRule(max(meter.rated_power_w for meter in config.meters))
@@ -133,7 +134,7 @@ class Loop:
         if (readings := await self._unless_stopped(sweep, grace_s=LAST_ANSWER_S)) is None:
             return
         row = align(tick_us, readings, self._poll_us)
-        site = self._site.state(row.values)
+        site = self._site.state(row.good_values)
         self._note_grid(tick_us, site)
         records: list[Record] = [*self.rules.look(row, site)]
         for closed in self._period.add(row):
@@ -151,12 +152,7 @@ class Loop:
         return [closed.block]
 
     def _feed_window(self, start_us: UtcUs, aggregates: Sequence[Aggregate]) -> None:
-        by_series = {aggregate.series: aggregate for aggregate in aggregates}
-        means = np.full(len(self._bridge.series), np.nan)
-        for column, series in enumerate(self._bridge.series):
-            aggregate = by_series.get(series)
-            if aggregate is not None and aggregate.mean is not None:
-                means[column] = aggregate.mean
+        means = good_means(self._bridge.series, aggregates, self._period_polls)
         polls = max((aggregate.count for aggregate in aggregates), default=0)
         self.window.add(start_us, self._site.state(means).consumption_w, polls)
 

@@ -40,8 +40,9 @@ class RecordError(ValueError):
 class Aggregate(msgspec.Struct, frozen=True, gc=False):
     """One series over one recording period, in SI base units.
 
-    The three values are None exactly when `count` is 0. `quality` is GOOD when every poll of the
-    period gave a good value, MISSING when none gave a value, else SUSPECT.
+    The three values are None exactly when `count` is 0. They are made of the `count` good values alone,
+    and of suspect ones only where none was good. `quality` is GOOD when every poll of the period gave a
+    good value, MISSING when none gave a value, else SUSPECT.
     """
 
     series: Series

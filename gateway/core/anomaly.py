@@ -1,8 +1,8 @@
 """What is wrong with a meter, by plain rules on its own values. Pure.
 
 Each rule looks at the rows as they come and gives an onset once; it stays quiet until the trouble
-has gone and come again. Rules: *silent* (a meter that does not answer), *range* (a value no site of
-ours can show), *stuck* (all of a live meter's values frozen), *sign* (a producer that consumes),
+has gone and come again. Rules: *silent* (a meter that does not answer), *range* (a value this
+site cannot show), *stuck* (all of a live meter's values frozen), *sign* (a producer that consumes),
 *spike* (an excursion of a few polls), *residual* (consumption outside the forecast's band for half
 an hour).
 """
@@ -15,6 +15,7 @@ import numpy as np
 
 from firmware_bridge.config import MeterConfig
 from firmware_bridge.measurand import Measurand
+from firmware_bridge.quality import plausible_bounds
 from firmware_bridge.reading import US_PER_S, Quality, Series, UtcUs
 from gateway.contract.records import AnomalyKind, AnomalyRecord
 from gateway.core.grid import GridRow
@@ -132,6 +133,9 @@ class AnomalyRules:
         for column in np.flatnonzero(suspect).tolist():
             series = self._series[state.columns.start + column]
             facts, value = series.measurand.facts, float(row.values[state.columns][column])
+            low, high = plausible_bounds(series.measurand, state.meter.rated_power_w)
+            if low <= value <= high:
+                continue  # a step or a counter that the next read may confirm
             found.append(
                 AnomalyRecord(
                     at_us=row.tick_us,
@@ -139,8 +143,8 @@ class AnomalyRules:
                     series=str(series),
                     since_us=row.tick_us,
                     observed=value,
-                    expected_low=facts.plausible_low,
-                    expected_high=facts.plausible_high,
+                    expected_low=low,
+                    expected_high=high,
                     sentence=f"{series} shows {value:.6g} {facts.unit}, which cannot be true: "
                     "check its wiring, scale and profile.",
                 )

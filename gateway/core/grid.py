@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_bridge.reading import Quality, Reading, Series, UtcUs, floor_us
+from firmware_bridge.map_file import SLOW_PERIOD_S_MAX
+from firmware_bridge.reading import US_PER_S, Quality, Reading, Series, UtcUs, floor_us
 from gateway.contract.readings import pack_block
 from gateway.contract.records import Aggregate, ReadingsBlock
 
@@ -29,6 +30,11 @@ class GridRow:
     values: F64
     quality: U8
 
+    @property
+    def good_values(self) -> F64:
+        """The values to build on: NaN where `quality` is not GOOD."""
+        return np.where(self.quality == Quality.GOOD, self.values, np.nan)
+
 
 @dataclass(frozen=True, slots=True)
 class ClosedPeriod:
@@ -42,10 +48,11 @@ def align(tick_us: UtcUs, readings: Sequence[Reading], poll_us: int) -> GridRow:
     """The row of one sweep; readings come in the order of the series.
 
     NaN and infinity are no values: missing. So is a reading that came when its tick was long over (the
-    machine stood still); half a period of slack is for a clock that is being corrected. What is beyond
+    machine stood still). A reading of a slow register is repeated between its reads, and so it may be
+    older than its tick; half a period of slack is for a clock that is being corrected. What is beyond
     `VALUE_MAX` is kept as that.
     """
-    first_us, end_us = tick_us - poll_us // 2, tick_us + poll_us
+    first_us, end_us = tick_us - max(poll_us // 2, SLOW_PERIOD_S_MAX * US_PER_S), tick_us + poll_us
     values = np.array([np.nan if r.value is None else r.value for r in readings], dtype=np.float64)
     quality = np.array([r.quality for r in readings], dtype=np.uint8)
     none = ~np.isfinite(values) | np.array([not first_us <= r.at_us < end_us for r in readings], dtype=np.bool_)
@@ -65,7 +72,10 @@ def next_tick(tick_us: UtcUs, now_us: UtcUs, poll_us: int) -> UtcUs:
 
 
 class RecordingPeriod:
-    """Sums rows up to mean, min, max, count and quality per series, one block per period."""
+    """Sums rows up to mean, min, max, count and quality per series, one block per period.
+
+    Where a series has good values, they alone count.
+    """
 
     def __init__(self, series: Sequence[Series], *, period_us: int, poll_us: int) -> None:
         assert period_us % poll_us == 0
@@ -104,18 +114,34 @@ class RecordingPeriod:
         return ClosedPeriod(block, aggregates)
 
 
+def good_means(series: Sequence[Series], aggregates: Sequence[Aggregate], polls: int) -> F64:
+    """The means of a period of `polls` polls to build on, in the order of `series`; NaN where there is none.
+
+    A period is SUSPECT when values are wanting, and also when all it has are suspect. They can be told
+    apart when no poll is wanting: had one value been good, those that were not would not be counted.
+    """
+    by_series = {
+        one.series: one.mean
+        for one in aggregates
+        if one.mean is not None and (one.quality == Quality.GOOD or one.count < polls)
+    }
+    return np.array([by_series.get(one, np.nan) for one in series], dtype=np.float64)
+
+
 def _aggregate(series: Sequence[Series], rows: Sequence[GridRow], polls: int) -> list[Aggregate]:
     # [series, time]: reductions run along the contiguous time axis (law 3)
     values = np.array([row.values for row in rows]).T.copy()
     quality = np.array([row.quality for row in rows]).T.copy()
-    present = quality != Quality.MISSING
-    counts = present.sum(axis=1)
-    sums = np.where(present, values, 0.0).sum(axis=1)
-    lows = np.where(present, values, np.inf).min(axis=1)
-    highs = np.where(present, values, -np.inf).max(axis=1)
+    good = quality == Quality.GOOD
+    # One value that is suspect must not sway those that are not; alone, it is all that is known.
+    counted = np.where(good.any(axis=1, keepdims=True), good, quality != Quality.MISSING)
+    counts = counted.sum(axis=1)
+    sums = np.where(counted, values, 0.0).sum(axis=1)
+    lows = np.where(counted, values, np.inf).min(axis=1)
+    highs = np.where(counted, values, -np.inf).max(axis=1)
     # The quotient may fall a rounding beside equal values; a mean lies between its extremes.
     means = np.clip(sums / np.maximum(counts, 1), lows, highs)
-    all_good = (quality == Quality.GOOD).sum(axis=1) == polls
+    all_good = good.sum(axis=1) == polls
     return [
         Aggregate(one, mean, low, high, count, Quality.GOOD if good else Quality.SUSPECT)
         if count

@@ -62,7 +62,7 @@ async def _ours(folder: Path, record: RecordConfig, meters: list[MeterConfig], s
             for one, value in zip(series, values, strict=True)
         ]
         row = align(tick_us, readings, poll_us)
-        records = [*rules.look(row, site.state(row.values))]
+        records = [*rules.look(row, site.state(row.good_values))]
         records += [closed.block for closed in period.add(row)]
         if records:
             await store.append(records, tick_us)

@@ -294,3 +294,25 @@ def test_random_rows_never_raise_and_tell_nothing_twice(some: list[list[float]],
         for record in told:
             assert record.since_us <= record.at_us
             assert len(record.sentence) <= TEXT_CHARACTERS_MAX
+
+
+def test_a_suspect_value_that_could_be_true_is_no_range_anomaly():
+    """A voltage that fell at once, a counter that is held: the next read may confirm them."""
+    rules = Rules()
+    cells = steady(1)[0]
+    cells[GRID_V] = 0.0
+    quality = np.full(len(SERIES), Quality.GOOD, dtype=np.uint8)
+    quality[GRID_V] = Quality.SUSPECT
+    row = GridRow(START_US, cells, quality)
+    assert rules.rules.look(row, rules.site.state(row.good_values)) == []
+
+
+def test_a_power_beyond_the_main_breaker_is_a_range_anomaly_and_says_what_it_lets_through():
+    rules = Rules()
+    cells = steady(1)[0]
+    cells[GRID_W] = 14_401.0
+    quality = np.full(len(SERIES), Quality.GOOD, dtype=np.uint8)
+    quality[GRID_W] = Quality.SUSPECT
+    row = GridRow(START_US, cells, quality)
+    (record,) = rules.rules.look(row, rules.site.state(row.good_values))
+    assert (record.kind, record.expected_low, record.expected_high) == ("range", -14_400.0, 14_400.0)

@@ -100,6 +100,19 @@ def test_powers_are_numbers_or_nothing(values: list[float]):
         assert power is None or math.isfinite(power)
 
 
+def test_each_power_is_measured_against_its_own_main_breaker():
+    """What the large meter may show is nonsense on the small one."""
+    meters = [
+        MeterConfig("a", "line", 1, "profile", "grid", 22_000.0),
+        MeterConfig("b", "line", 2, "p", "solar", 5_000.0),
+    ]
+    series = [Series(MeterId(one.name), Measurand.ACTIVE_POWER_W) for one in meters]
+    good = Site(series, meters, 230.0).state(np.array([20_000.0, -5_900.0]))
+    bad = Site(series, meters, 230.0).state(np.array([2_000.0, -6_100.0]))
+    assert (good.solar_w, good.consumption_w) == (-5_900.0, 25_900.0)
+    assert (bad.grid_w, bad.solar_w, bad.consumption_w) == (2_000.0, None, None)
+
+
 @pytest.mark.parametrize(("power_w", "consumption_w"), [(26_400.0, 26_400.0), (26_401.0, None), (-1e13, None)])
 def test_what_no_breaker_lets_through_is_no_consumption(power_w: float, consumption_w: float | None):
     assert site("grid").state(np.array([power_w])).consumption_w == consumption_w
