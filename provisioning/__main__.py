@@ -12,6 +12,7 @@ from firmware_bridge.errors import Exit, SettingError
 from provisioning.config_command import config_group
 from provisioning.demo.command import demo_command
 from provisioning.probe_command import probe_command
+from provisioning.profile_command import profile_group
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,6 +23,7 @@ def cli() -> None:
 cli.add_command(config_group)
 cli.add_command(demo_command)
 cli.add_command(probe_command)
+cli.add_command(profile_group)
 
 
 def main(argv: list[str] | None = None) -> int:
