@@ -42,7 +42,7 @@ class App:
         """`config_file` is handed to the updater; the page's port is written to `port_file`."""
         self._config, self._config_file, self._port_file = config, config_file, port_file
         self._clock = open_clock(None if config.clock is None else Path(config.clock.origin))
-        self._bridge = Bridge(config.buses, config.meters, self._clock)
+        self._bridge = Bridge(config.buses, config.meters, self._clock, config.profile_folders)
         self._notifier = Notifier()
 
     async def run(self) -> None:

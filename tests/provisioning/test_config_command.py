@@ -24,6 +24,19 @@ def test_the_example_validates_and_is_explained(file, capsys):
     assert "main: eastron_sdm630, unit 1, measures the grid connection" in capsys.readouterr().out
 
 
+def test_a_meter_of_the_installers_own_is_found_beside_the_configuration(file, capsys):
+    folder = file.parent / "mine"
+    folder.mkdir()
+    assert main(["profile", "new", "corner_shop", "--empty", "--into", str(folder)]) == Exit.OK
+    text = file.read_text().replace('profile = "eastron_sdm630"', 'profile = "corner_shop"')
+    file.write_text(text)
+    assert main(["config", "validate", str(file)]) == Exit.BAD_SETTING
+    assert "'corner_shop': is not a known meter" in capsys.readouterr().err
+    file.write_text('profiles = "mine"\n' + text)
+    assert main(["config", "validate", str(file)]) == Exit.OK
+    assert f"It looks for the profiles of meters in {folder} first." in capsys.readouterr().out
+
+
 def test_the_example_is_printed_as_it_stands(capsys):
     assert main(["config", "example"]) == Exit.OK
     assert capsys.readouterr().out == EXAMPLE.read_text()
