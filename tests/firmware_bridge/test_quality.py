@@ -191,6 +191,15 @@ def test_the_serial_number_goes_to_the_counters():
     assert event.kind == "swapped"
 
 
+def test_a_repeated_reading_of_a_counter_proves_nothing():
+    """It stood still for five minutes: a second read of the new value, but no repetition, shows that it caught up."""
+    judge = judge_of([M.ENERGY_IMPORT_WH])
+    for at_s in (0, 300):
+        judge.judge([5e6], [UtcUs(START_US + at_s * S)])
+    for at_s, quality in ((301, SUSPECT), (301, SUSPECT), (302, GOOD)):
+        assert judge.judge([5e6 + 1_000], [UtcUs(START_US + at_s * S)]).qualities == [quality]
+
+
 def test_counters_go_on_after_a_restart():
     rules = {M.ENERGY_IMPORT_WH: counter_rules(Series(MeterId("m"), M.ENERGY_IMPORT_WH), RATED_W)}
     before = Plausibility(list(rules), RATED_W, rules)
