@@ -13,6 +13,7 @@ tells the lines: `{"ok": {"rs485": "serial:///..."}}`. The end of the input ends
 
 import asyncio
 import sys
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -129,11 +130,22 @@ class Control:
         return None
 
     async def serve(self) -> None:
-        """Tell the lines, then obey until the input ends."""
+        """Tell the lines, then obey until the input ends, or nobody hears the answers.
+
+        Raises:
+            SettingError: the input is a file, which does not wait for answers.
+        """
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=COMMAND_BYTES_MAX)
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-        _say(_line({"ok": self._lines.urls}))
+        try:
+            await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        except ValueError as error:
+            raise SettingError("--control", "(input)", "is a file", "pipe commands into it") from error
+        with suppress(BrokenPipeError):
+            _say(_line({"ok": self._lines.urls}))
+            await self._obey(reader)
+
+    async def _obey(self, reader: asyncio.StreamReader) -> None:
         while True:
             try:
                 text = await reader.readline()

@@ -85,6 +85,21 @@ def test_it_is_controlled_line_by_line_and_ends_with_its_input(tmp_path, scenari
     assert f"simulator: listens on serial://{tmp_path}/dev/rs485" in done.stderr.decode()
 
 
+@pytest.mark.slow
+def test_commands_in_a_file_are_refused_and_a_parent_that_does_not_listen_ends_it(tmp_path, scenario):
+    command = [sys.executable, "-m", "firmware_bridge.simulator", "--scenario", scenario, "--control"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    with scenario.open() as commands:
+        done = subprocess.run(command, env=environment, stdin=commands, capture_output=True, timeout=DEADLINE_S)
+    assert done.returncode == Exit.BAD_SETTING
+    assert b"--control = (input): is a file; pipe commands into it" in done.stderr
+    readable, writable = os.pipe()
+    os.close(readable)
+    deaf = subprocess.run(command, env=environment, stdout=writable, stderr=subprocess.PIPE, timeout=DEADLINE_S)
+    os.close(writable)
+    assert b"Traceback" not in deaf.stderr
+
+
 @pytest.mark.parametrize("option", [("--port", "5020"), ("--port-file", "port")])
 def test_lines_of_a_scenario_have_their_own_addresses(tmp_path, scenario_text, capsys, option):
     (tmp_path / "scenario.toml").write_text(scenario_text + '[[line]]\nname = "net"\nkind = "tcp"\n')
