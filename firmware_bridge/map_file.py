@@ -155,7 +155,8 @@ class MapFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     max_read: Annotated[int, Meta(ge=1, le=READ_REGISTERS_MAX)] = READ_REGISTERS_MAX
     # what a positive active power means to the meter; to us it is drawn from the grid
     sign: Literal["import_positive", "generation_positive"] = "import_positive"
-    # the meter refuses reads that begin at an odd address or have an odd count
+    # the meter refuses reads of values that begin at an odd address or have an odd count; what identifies it
+    # is read as it stands
     even: bool = False
     # [first, last] addresses that must not be read, not even on the way
     forbidden: list[tuple[Address, Address]] = []

@@ -91,7 +91,8 @@ class RegisterMap:
 
     def window(self, read: Read) -> Window | ModbusException:
         """What a request gets, or why it gets nothing."""
-        if (why := self.limits.refusal(read)) is not None:
+        why = self.limits.refusal(read)
+        if why is not None and read not in self._codes:
             return why
         place = self._memory.place(read.function, read.address, read.count)
         if place is None:
@@ -140,6 +141,12 @@ class RegisterMap:
             plate = self.nameplate
             cells = [*self.chain.cells(plate.vendor, plate.model, serial_number, unit), *cells]
         return cells
+
+    @cached_property
+    def _codes(self) -> frozenset[Read]:
+        """Codes and texts read as they stand: makers give single registers, also where values come in pairs."""
+        cells = self.nameplate.cells(0, 0)
+        return frozenset(Read(cell.function, cell.address, len(cell.words) // 2) for cell in cells)
 
     @cached_property
     def _memory(self) -> Memory:

@@ -1,47 +1,119 @@
-"""Every profile, encoded by the simulator and decoded by the gateway: written apart, they agree."""
+"""Every profile, without a wire: what the simulator shows is what we read, and no device is taken for another."""
 
-import struct
+from collections.abc import Sequence
+from math import isclose
 
 import pytest
 
 from firmware_bridge.catalog import load_profile, profile_names
+from firmware_bridge.frames.fields import FieldDecoder
+from firmware_bridge.frames.reader import reader_of
+from firmware_bridge.identity import Recognition, question, recognise
+from firmware_bridge.measurand import Measurand
 from firmware_bridge.poll_plan import plan
-from firmware_bridge.profile import placed
-from firmware_bridge.reading import UtcUs
+from firmware_bridge.profile import Profile, placed
 from firmware_bridge.registers import BlockDecoder
 from firmware_bridge.simulator.frames import ModbusException, Read
-from firmware_bridge.simulator.scenario import parse_scenario
-from firmware_bridge.simulator.stage import set_stage
+from firmware_bridge.simulator.map_reader import load_register_map
+from firmware_bridge.sunspec import Walk
 
-HOME = """
-[site]
-seed = 3
-start = 2026-06-05T00:00:00Z
-outages_per_week = 0
-[[meter]]
-name = "one"
-unit = 1
-profile = "{}"
-quantity = "grid"
-"""
-PROFILES = [name for name in profile_names() if load_profile(name).registers]
+PROFILES = {name: load_profile(name) for name in profile_names() if load_profile(name).file.protocol == "modbus"}
+SERIAL_NUMBER, UNIT = 12_345_678, 5
+TYPICAL = {"Hz": 50.0, "V": 230.0, "1": 0.5}
+# Chint gives nothing but the unit, where other makers have something else.
+WITHOUT_A_CODE = {"chint_ddsu666", "chint_dtsu666", "xy_md02"}
+
+
+def value_of(measurand: Measurand) -> float:
+    return 1.0 if measurand.facts.choices else TYPICAL.get(measurand.facts.unit, 1234.0)
+
+
+class Device:
+    """A simulated meter at one instant."""
+
+    def __init__(self, name: str) -> None:
+        self.map = load_register_map(name)
+        still = self.map.still(SERIAL_NUMBER, UNIT)
+        self.snapshot = self.map.snapshot({one: value_of(one) for one in Measurand}, still)
+        self.objects = {key: text.decode() for key, text in self.map.nameplate.objects(SERIAL_NUMBER).items()}
+
+    def read(self, function: int, address: int, count: int) -> Sequence[int] | None:
+        window = self.map.window(Read(function, address, count))
+        if isinstance(window, ModbusException):
+            return None
+        data = self.snapshot.images[window.place.bank][window.place.start : window.place.end]
+        return [high << 8 | low for high, low in zip(data[::2], data[1::2], strict=True)]
+
+    def say(self, profile: Profile) -> Recognition:
+        """What comes of asking this device everything that this profile asks."""
+        answers = {}
+        for identity in profile.file.identify:
+            place = question(identity)
+            if place is not None and (words := self.read(*place)) is not None:
+                answers[identity.name] = words
+        return recognise(profile, answers, objects=self.objects, unit=UNIT)
+
+
+DEVICES = {name: Device(name) for name in PROFILES}
+
+
+def located(profile: Profile, device: Device) -> Profile:
+    if profile.file.sunspec is None:
+        return profile
+    walk = Walk(profile.file.sunspec)
+    while walk.next is not None:
+        words = device.read(3, *walk.next)
+        if words is None:
+            walk.refuse()
+        else:
+            walk.take(words)
+    assert walk.base is not None
+    return placed(profile, walk.base)
 
 
 @pytest.mark.parametrize("name", PROFILES)
-@pytest.mark.parametrize("hour", [3, 11, 20])
-def test_every_profile_is_decoded_to_what_was_encoded(name, hour, tmp_path):
-    stage = set_stage(parse_scenario(HOME.format(name)), tmp_path)
-    at_us = UtcUs(stage.start_us + hour * 3600 * 1_000_000)
-    profile, meter, count = load_profile(name), stage.meters[0], 0
-    if meter.registers.chain is not None:
-        profile = placed(profile, meter.registers.chain.model_address)
-    for block in plan(profile):
-        answer = meter.answer(Read(block.function, block.address, block.count), at_us)
-        assert not isinstance(answer, ModbusException), block
-        words = struct.unpack(f">{block.count}H", answer.words)
-        decoded = BlockDecoder(block.registers, block.address, block.count).decode(words)
-        for register, value in zip(block.registers, decoded, strict=True):
-            assert value == pytest.approx(answer.values[register.measurand], rel=1e-9, abs=1e-9), register
-            assert register.measurand.facts.plausible_low <= value <= register.measurand.facts.plausible_high
-            count += 1
-    assert count == len(profile.registers)
+def test_what_the_simulator_shows_is_what_we_read(name: str):
+    device = DEVICES[name]
+    for block in plan(located(PROFILES[name], device)):
+        words = device.read(block.function, block.address, block.count)
+        assert words is not None, block
+        values = BlockDecoder(block.registers, block.address, block.count).decode(words)
+        for register, value in zip(block.registers, values, strict=True):
+            shown = device.snapshot.shown[register.measurand]
+            assert isclose(value, shown, rel_tol=1e-6, abs_tol=1e-9), register
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_a_device_says_its_serial_number_and_nothing_against_its_profile(name: str):
+    said = DEVICES[name].say(PROFILES[name])
+    assert not said.is_refuted
+    own_unit = {one.name for one in PROFILES[name].file.identify if one.unit is None}
+    assert said.serial_number == (str(SERIAL_NUMBER) if "serial_number" in own_unit else None)
+
+
+@pytest.mark.parametrize("name", sorted(set(PROFILES) - WITHOUT_A_CODE))
+def test_no_device_is_surely_taken_for_another(name: str):
+    device = DEVICES[name]
+    for other, profile in PROFILES.items():
+        if other not in (name, *WITHOUT_A_CODE):
+            said = device.say(profile)
+            assert said.confidence in (None, "low"), (other, said)
+
+
+SENDING = [name for name in profile_names() if load_profile(name).fields]
+
+
+@pytest.mark.parametrize("name", SENDING)
+@pytest.mark.parametrize("body", ["json", "cbor"])
+def test_every_telegram_is_read_as_it_was_meant(name, body, tmp_path):
+    stage = set_stage(parse_scenario(f'{HOME.format(name)}body = "{body}"\n'), tmp_path)
+    profile, (meter,) = load_profile(name), stage.sending_meters
+    reader, decoder, senders = reader_of(profile.file.protocol), FieldDecoder(profile.fields), set()
+    for second in range(0, 86_400, 1_111):
+        telegram = meter.telegram(UtcUs(stage.start_us + second * 1_000_000))
+        (frame,) = reader.feed(telegram.data)
+        senders.add(frame.sender)
+        for field, value in zip(profile.fields, decoder.decode(frame), strict=True):
+            assert value == pytest.approx(telegram.shown[field.measurand], rel=1e-9, abs=1e-9), field
+    assert reader.refused.total() == 0
+    assert len(senders) == 1

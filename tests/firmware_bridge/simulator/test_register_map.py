@@ -138,3 +138,9 @@ def test_what_overflows_is_known():
 )
 def test_limits_refuse_what_the_device_does_not_answer(read, why):
     assert Limits(8, is_even=True, forbidden=((20, 22),), never_across=(30,)).refusal(read) == why
+
+
+def test_a_code_of_one_register_is_shown_where_values_come_in_pairs():
+    meter = load_register_map("eastron_sdm630")
+    assert not isinstance(meter.window(Read(3, 0xFC02, 1)), ModbusException)
+    assert meter.window(Read(4, 0x0046, 1)) is ModbusException.ILLEGAL_ADDRESS
