@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
-from tests.bench import path
+from tests.bench import bus, fairness, path
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,11 @@ class Figure:
         return json.dumps(asdict(self) | {"ratio": ratio})
 
 
-BENCHES: dict[str, Callable[[], Iterator[tuple[str, float, str, float | None]]]] = {"path": path.bench}
+BENCHES: dict[str, Callable[[], Iterator[tuple[str, float, str, float | None]]]] = {
+    "path": path.bench,
+    "bus": bus.bench,
+    "fairness": fairness.bench,
+}
 
 
 def main(only: list[str]) -> int:
