@@ -36,6 +36,11 @@ PLANTED_IMPORTS = {
     "the trainer in the gateway": ("gateway/shell/planted.py", "import cloud_trainer\n", "Packages point one way"),
     "the gateway in the bridge": ("firmware_bridge/planted.py", "import gateway.config\n", "Packages point one way"),
     "pymodbus beside the transport": ("firmware_bridge/planted.py", "import pymodbus\n", "pymodbus and pyserial"),
+    "the gateway's frames in the simulator": (
+        "firmware_bridge/simulator/planted.py",
+        "import firmware_bridge.mbap\n",
+        "The simulator shares",
+    ),
     "a file outside every layer": ("gateway/planted.py", "", "Layers inside the gateway"),
 }
 
