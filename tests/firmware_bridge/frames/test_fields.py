@@ -90,9 +90,9 @@ def test_what_a_sensor_says_in_our_units():
     data = json_frame(
         id=1,
         temperature_c=-3.5,
-        humidity_percent=55,
-        illuminance_lx=120,
-        irradiance_w_m2=800,
+        humidity_pct=55,
+        light_lx=120,
+        solar_w_m2=800,
         pressure_hpa=1013.25,
         vibration_mm_s=2.5,
         gas_ppm=400,

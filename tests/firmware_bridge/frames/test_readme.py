@@ -15,6 +15,7 @@ from firmware_bridge.frames.frame import Frame
 from firmware_bridge.frames.sensor import SensorReader
 from firmware_bridge.settings import convert, read_toml
 from tests.firmware_bridge.frames import golden
+from tests.firmware_bridge.frames.sensor_encoder import json_frame
 
 README = (Path(sensor.__file__).parent / "README.md").read_text(encoding="utf-8")
 FRAME = Frame("7", {"temperature_c": (21.5, "")})
@@ -97,6 +98,12 @@ def test_the_names_are_those_of_the_profile():
     assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == [
         one.code for one in load_profile("serial_sensor").fields
     ]
+
+
+def test_all_names_with_long_numbers_fit_one_frame():
+    values = {one.code: -99999.123 for one in load_profile("serial_sensor").fields}
+    (frame,) = SensorReader().feed(json_frame(id=247, seq=65535, **values))
+    assert frame.values.keys() == values.keys()
 
 
 def test_the_limits_are_those_of_the_reader():

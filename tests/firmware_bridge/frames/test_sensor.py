@@ -36,9 +36,9 @@ def test_the_encoder_of_these_tests_agrees_with_two_others(data: bytes):
 
 
 def test_yes_and_no_are_numbers_and_nothing_is_left_out():
-    frame = frame_of(json_frame(id=3, contact=True, leak=False, humidity_percent=None))
+    frame = frame_of(json_frame(id=3, contact=True, leak=False, humidity_pct=None))
     assert frame == Frame("3", {"contact": (1.0, ""), "leak": (0.0, "")})
-    assert frame_of(framed(cbor2.dumps({"id": 3, "contact": True, "humidity_percent": None}))).values == {
+    assert frame_of(framed(cbor2.dumps({"id": 3, "contact": True, "humidity_pct": None}))).values == {
         "contact": (1.0, "")
     }
 
