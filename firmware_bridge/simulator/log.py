@@ -11,10 +11,11 @@ import msgspec
 
 from firmware_bridge.clock import SystemClock
 from firmware_bridge.errors import SettingError
-from firmware_bridge.reading import UtcUs
+from firmware_bridge.reading import MeterId, UtcUs
 from firmware_bridge.simulator.faults import Fault
 from firmware_bridge.simulator.frames import Read
 from firmware_bridge.simulator.meter import Answer, Meter
+from firmware_bridge.simulator.register_map import Shown
 
 # Real seconds a line may wait in memory; a killed simulator loses no more than this.
 FLUSH_PERIOD_S = 0.4
@@ -54,6 +55,10 @@ class ValueLog:
                 "values": answer.values,
             }
         )
+
+    def sent(self, at_us: UtcUs, meter: MeterId, unit: int, values: Shown) -> None:
+        """Note what a device that sends by itself told at `at_us`."""
+        self._add({"at_us": at_us, "meter": meter, "unit": unit, "values": values})
 
     def faulted(self, fault: Fault) -> None:
         """Note a fault when a client first meets it."""

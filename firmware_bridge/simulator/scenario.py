@@ -20,6 +20,7 @@ from firmware_bridge.reading import US_PER_S, MeterId, UtcUs
 from firmware_bridge.settings import convert, read_toml
 from firmware_bridge.simulator.faults import KINDS, Fault, Spike
 from firmware_bridge.simulator.line_settings import LINES_MAX, LineSettings, check_lines
+from firmware_bridge.simulator.sensor_frame import Body
 from firmware_bridge.simulator.source import Quantity
 from firmware_bridge.simulator.wall_clock import zone_named
 
@@ -61,6 +62,8 @@ class MeterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     quantity: Quantity
     # seconds between telegrams of a device that sends by itself; left out: as its kind does
     period_s: Annotated[float, Meta(ge=0.1, le=3600)] | None = None
+    # how a serial sensor writes its values
+    body: Body = "json"
 
 
 class ReplaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

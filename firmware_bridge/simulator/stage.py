@@ -6,27 +6,20 @@ from pathlib import Path
 
 from firmware_bridge.clock import Clock, ScaledClock, SystemClock
 from firmware_bridge.errors import SettingError
-from firmware_bridge.measurand import Measurand
 from firmware_bridge.reading import MeterId, UtcUs
-from firmware_bridge.simulator.battery import Battery
+from firmware_bridge.simulator.cast import Cast
 from firmware_bridge.simulator.faults import Device, Fault, FaultTable
 from firmware_bridge.simulator.house import House
 from firmware_bridge.simulator.log import ValueLog
-from firmware_bridge.simulator.map_reader import MAPS, load_profile_tree, register_map_of
+from firmware_bridge.simulator.map_reader import MAPS, load_profile_tree
 from firmware_bridge.simulator.meter import Meter
-from firmware_bridge.simulator.noise import F64, I64
 from firmware_bridge.simulator.panel import Panel
-from firmware_bridge.simulator.plant import Plant
 from firmware_bridge.simulator.replay import Replay, open_replay
-from firmware_bridge.simulator.scenario import MeterSettings, Scenario, SiteSettings, faults_of, instant_us
-from firmware_bridge.simulator.source import Gauge, HouseSource, ReplaySource, Site, Source
-from firmware_bridge.simulator.utility_room import UtilityRoom
-from firmware_bridge.simulator.weather import Weather
+from firmware_bridge.simulator.scenario import Scenario, SiteSettings, faults_of, instant_us
+from firmware_bridge.simulator.sender import Sender, SendingMeter
 
 # Where a scenario without a date begins. Fixed, so that counters go on after a restart.
 DEFAULT_START = "2026-01-01T00:00:00Z"
-# The battery of a home that does not say: what is sold for panels of 4 kW.
-DEFAULT_BATTERY_WH = 10_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +28,18 @@ class Stage:
 
     start_us: UtcUs
     rate: float
+    # those that are asked, and those that send by themselves
     meters: list[Meter]
+    sending_meters: list[SendingMeter]
     faults: list[Fault]
 
     def panel(self, clock: Clock, log: ValueLog) -> Panel:
         """The meters, answering by `clock` and noting in `log`."""
         return Panel(self.meters, FaultTable(self.faults), clock, log)
+
+    def senders(self, log: ValueLog) -> list[Sender]:
+        """What comes from devices that send by themselves, noted in `log`."""
+        return [Sender(meter, FaultTable(self.faults), log) for meter in self.sending_meters]
 
     def clock(self, origin: Path | None) -> Clock:
         """The machine's time; with an origin simulated time, made here when nobody has yet.
@@ -69,24 +68,14 @@ def set_stage(scenario: Scenario, folder: Path) -> Stage:
     replay = _open_replay(scenario, folder)
     start_us = _start_us(scenario.site, replay)
     folders = [MAPS] if scenario.profiles is None else [folder / scenario.profiles, MAPS]
-    maps = [register_map_of(one.profile, load_profile_tree(one.profile, folders)) for one in scenario.meters]
-    house = _house(scenario)
-    site = Site(house, _battery(scenario, house, start_us, {one for each in maps for one in each.measurands}))
-    gauges = _gauges(site, start_us)
-    meters = [
-        Meter(
-            MeterId(one.name),
-            one.unit,
-            registers,
-            _source(one, site, replay, start_us),
-            scenario.site.seed,
-            [gauge for gauge in gauges if gauge.measurands & registers.measurands],
-        )
-        for one, registers in zip(scenario.meters, maps, strict=True)
-    ]
+    trees = {one.profile: load_profile_tree(one.profile, folders) for one in scenario.meters}
+    cast = Cast(scenario, trees, _house(scenario), replay, start_us)
+    devices = [cast.device(one) for one in scenario.meters]
     faults = faults_of(scenario, start_us)
-    _check_faults(faults, {meter.name: meter for meter in meters})
-    return Stage(start_us, scenario.site.rate, meters, faults)
+    _check_faults(faults, {device.name: device for device in devices})
+    meters = [device for device in devices if isinstance(device, Meter)]
+    senders = [device for device in devices if isinstance(device, SendingMeter)]
+    return Stage(start_us, scenario.site.rate, meters, senders, faults)
 
 
 def _open_replay(scenario: Scenario, folder: Path) -> Replay | None:
@@ -112,34 +101,6 @@ def _house(scenario: Scenario) -> House:
         # A recording knows nothing of our outages: its watts would flow through a dead grid.
         outages_per_week=settings.outages_per_week if scenario.replay is None else 0.0,
     )
-
-
-def _battery(scenario: Scenario, house: House, start_us: UtcUs, shown: set[Measurand]) -> Battery | None:
-    """The home's battery: as the site says, or where there are meters that would show it."""
-    capacity_wh = scenario.site.battery_wh
-    if capacity_wh is None:
-        is_shown = Measurand.STATE_OF_CHARGE in shown or any(one.quantity == "battery" for one in scenario.meters)
-        capacity_wh = DEFAULT_BATTERY_WH if is_shown else 0.0
-    if not capacity_wh:
-        return None
-
-    def surplus_w(at_us: I64) -> F64:
-        power = house.power_w(at_us)
-        return power.solar_w - power.load_w
-
-    return Battery(capacity_wh, start_us, surplus_w)
-
-
-def _gauges(site: Site, start_us: UtcUs) -> list[Gauge]:
-    weather = Weather(site.house)
-    return [Plant(site, start_us), weather, UtilityRoom(site.house, weather, start_us)]
-
-
-def _source(settings: MeterSettings, site: Site, replay: Replay | None, start_us: UtcUs) -> Source:
-    if settings.quantity == "replay":
-        assert replay is not None, "parse_scenario has checked it"
-        return ReplaySource(site, replay)
-    return HouseSource(site, settings.quantity, start_us)
 
 
 def _check_faults(faults: list[Fault], meters: Mapping[MeterId, Device]) -> None:

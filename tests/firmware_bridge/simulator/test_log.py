@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from firmware_bridge.errors import SettingError
+from firmware_bridge.measurand import Measurand
 from firmware_bridge.reading import MeterId, UtcUs
 from firmware_bridge.simulator.faults import Silent
 from firmware_bridge.simulator.log import ValueLog
@@ -32,3 +34,15 @@ def test_a_full_disk_ends_the_run_and_does_not_shorten_the_log_silently():
     with pytest.raises(SettingError, match="make room"):
         log.flush()
     log.close()
+
+
+def test_what_a_device_sent_by_itself_is_a_line(tmp_path):
+    log = ValueLog(tmp_path / "log.jsonl")
+    log.sent(UtcUs(7), MeterId("air"), 9, {Measurand.TEMPERATURE_C: 21.5, Measurand.CONTACT: None})
+    log.close()
+    assert msgspec.json.decode((tmp_path / "log.jsonl").read_bytes()) == {
+        "at_us": 7,
+        "meter": "air",
+        "unit": 9,
+        "values": {"temperature_c": 21.5, "contact": None},
+    }

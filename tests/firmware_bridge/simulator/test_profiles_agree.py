@@ -6,8 +6,6 @@ from math import isclose
 import pytest
 
 from firmware_bridge.catalog import load_profile, profile_names
-from firmware_bridge.frames.fields import FieldDecoder
-from firmware_bridge.frames.reader import reader_of
 from firmware_bridge.identity import Recognition, question, recognise
 from firmware_bridge.measurand import Measurand
 from firmware_bridge.poll_plan import plan
@@ -98,22 +96,3 @@ def test_no_device_is_surely_taken_for_another(name: str):
         if other not in (name, *WITHOUT_A_CODE):
             said = device.say(profile)
             assert said.confidence in (None, "low"), (other, said)
-
-
-SENDING = [name for name in profile_names() if load_profile(name).fields]
-
-
-@pytest.mark.parametrize("name", SENDING)
-@pytest.mark.parametrize("body", ["json", "cbor"])
-def test_every_telegram_is_read_as_it_was_meant(name, body, tmp_path):
-    stage = set_stage(parse_scenario(f'{HOME.format(name)}body = "{body}"\n'), tmp_path)
-    profile, (meter,) = load_profile(name), stage.sending_meters
-    reader, decoder, senders = reader_of(profile.file.protocol), FieldDecoder(profile.fields), set()
-    for second in range(0, 86_400, 1_111):
-        telegram = meter.telegram(UtcUs(stage.start_us + second * 1_000_000))
-        (frame,) = reader.feed(telegram.data)
-        senders.add(frame.sender)
-        for field, value in zip(profile.fields, decoder.decode(frame), strict=True):
-            assert value == pytest.approx(telegram.shown[field.measurand], rel=1e-9, abs=1e-9), field
-    assert reader.refused.total() == 0
-    assert len(senders) == 1
