@@ -21,7 +21,7 @@ from firmware_bridge.probe.plan import LISTEN_S, Options
 from firmware_bridge.profile import Profile
 from gateway.config import load_file
 from provisioning.probe_config import extended, first_file, sections, suggest
-from provisioning.probe_report import NOBODY, Result, as_json, table
+from provisioning.probe_report import NOBODY, Result, as_json, drawn
 from provisioning.probe_run import Finder, Wanted, head
 
 _MODBUS_PORT = 502
@@ -208,7 +208,10 @@ def _print(result: Result, *, is_json: bool) -> None:
     if not result.conclusions:
         click.echo(NOBODY)
         return
-    Console().print(table(result.conclusions, result.load_steps))
+    console = Console(highlight=False)
+    for part in drawn(result.conclusions, result.load_steps, console.width):
+        console.print(part)
+    click.echo()
     if result.written is not None:
         click.echo(f"Written to {result.written}; smartwatts-provision config validate {result.written} explains it.")
     elif result.suggestion:

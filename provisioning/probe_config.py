@@ -199,9 +199,10 @@ def _bus_name(bus: BusConfig) -> str:
 
 def _meter_name(conclusion: Conclusion) -> str:
     """The profile without its maker, and the unit: "sdm630-7"."""
-    model = str(conclusion.profile).partition("_")[2] or str(conclusion.profile)
+    words = str(conclusion.profile).split("_")
+    model = next((place for place, word in enumerate(words) if re.search("[0-9]", word)), min(1, len(words) - 1))
     ending = f"-{conclusion.unit}"
-    return model[: _NAME_CHARACTERS_MAX - len(ending)].replace("_", "-") + ending
+    return "-".join(words[model:])[: _NAME_CHARACTERS_MAX - len(ending)] + ending
 
 
 def _free(name: str, taken: set[str]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
@@ -16,6 +17,9 @@ _STYLES = {
     Sureness.UNSURE: "yellow",
     Sureness.UNKNOWN: "red",
 }
+_HEADINGS = ("unit", "model", "serial number", "settings", "how sure", "why")
+# Below that the reasons would stand one word to a line.
+_WIDE_CHARACTERS = 140
 NOBODY = (
     "Nobody answered. Look at the wiring before the settings: A and B exchanged (harmless: exchange them), no power "
     "at the meter, ground not connected, no 120 ohm at both ends of a long line, another program on the adapter. "
@@ -61,22 +65,22 @@ def as_json(result: Result) -> str:
     return msgspec.json.format(msgspec.json.encode(answer), indent=2).decode()
 
 
-def table(conclusions: Sequence[Conclusion], load_steps: Mapping[int, LoadStep]) -> Table:
-    """One row for each device."""
-    drawn = Table(show_lines=True)
-    for heading in ("unit", "model", "serial number", "settings", "how sure", "why"):
-        drawn.add_column(heading, overflow="fold", no_wrap=heading in ("unit", "how sure"))
+def drawn(conclusions: Sequence[Conclusion], load_steps: Mapping[int, LoadStep], width: int) -> list[RenderableType]:
+    """One row for each device; on a narrow terminal the reasons stand below the table."""
+    is_wide = width >= _WIDE_CHARACTERS
+    table = Table(show_lines=is_wide)
+    for heading in _HEADINGS if is_wide else _HEADINGS[:-1]:
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("unit", "how sure"))
+    below: list[RenderableType] = []
     for one in conclusions:
         style = _STYLES[one.sureness]
-        drawn.add_row(
-            str(one.unit),
-            escape(_model(one)),
-            escape(one.serial_number or ""),
-            _settings(one),
-            f"[{style}]{one.sureness}[/{style}]",
-            escape("; ".join(_why(one, load_steps))),
-        )
-    return drawn
+        row = [str(one.unit), escape(_model(one)), escape(one.serial_number or ""), _settings(one)]
+        row.append(f"[{style}]{one.sureness}[/{style}]")
+        why = escape("; ".join(_why(one, load_steps)))
+        table.add_row(*row, *([why] if is_wide else []))
+        if not is_wide:
+            below.append(f"unit {one.unit}: {why}.")
+    return [table, *below]
 
 
 def found(conclusion: Conclusion) -> str:

@@ -65,7 +65,9 @@ class Finder:
             f"the likely settings and unit ids take {duration(self._plan.likely_s)}"
         )
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]} left at most"))
-        with Progress(*columns, console=self._console, transient=True) as progress:
+        with Progress(
+            *columns, console=self._console, transient=True, disable=not self._console.is_terminal
+        ) as progress:
             bar = progress.add_task("", total=self._plan.longest_s, left="")
 
             def tell() -> None:
@@ -110,10 +112,7 @@ class Finder:
 
     def _watch(self, devices: Sequence[Watched], duration_s: float) -> None:
         line = LineUnderProbe(self._wanted.place, self._clock)
-        try:
-            asyncio.run(watch(line, devices, duration_s, self._plan.wait_s, self._clock))
-        finally:
-            line.close()
+        asyncio.run(watch(line, devices, duration_s, self._plan.wait_s, self._clock))
 
     def _doing(self) -> str:
         match self.search.ask:

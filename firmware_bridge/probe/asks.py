@@ -111,6 +111,10 @@ class Dropped(msgspec.Struct, frozen=True, tag=True):
     reason: str
 
 
+class Unfit(msgspec.Struct, frozen=True, tag=True):
+    """The adapter cannot do this speed or parity."""
+
+
 class Spoken(msgspec.Struct, frozen=True, tag=True):
     """What a hail brought: the wire that was understood, or None, and the bytes that showed it."""
 
@@ -134,7 +138,7 @@ class Overheard(msgspec.Struct, frozen=True, tag=True):
     bytes_unknown: int = 0
 
 
-Heard = Words | Refused | Texts | Silence | Garbled | Dropped | Spoken | Overheard
+Heard = Words | Refused | Texts | Silence | Garbled | Dropped | Unfit | Spoken | Overheard
 
 # Modbus Application Protocol V1.1b3, 7: these say that the device lacks what was asked for. All others
 # (busy, failed, a gateway's) say nothing of what it is.

@@ -215,7 +215,7 @@ def _doubts(best: Fit, rivals: Sequence[Fit]) -> list[str]:
     if best.name_bits > max(one.name_bits for one in rivals):
         why = "what it says of itself speaks for it"
     elif best.is_phase_count_right and not all(one.is_phase_count_right for one in rivals):
-        why = f"{_count(len(best.signs.volts), 'phase')} under voltage"
+        why = f"it has {_count(len(best.signs.volts), 'phase')} under voltage"
     elif best.bits > max(one.bits for one in rivals):
         why = "a little more of it fits"
     else:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from firmware_bridge.clock import Clock
 from firmware_bridge.config import BusConfig
-from firmware_bridge.errors import BadReplyError, ExceptionReplyError, LineError, NoReplyError
+from firmware_bridge.errors import BadReplyError, ExceptionReplyError, LineError, NoReplyError, UnfitPortError
 from firmware_bridge.probe.asks import (
     FUNCTIONS,
     Ask,
@@ -23,6 +23,7 @@ from firmware_bridge.probe.asks import (
     Refused,
     Silence,
     Texts,
+    Unfit,
     Wire,
     Words,
 )
@@ -93,6 +94,9 @@ class LineUnderProbe:
             case Listen():
                 self.close()
                 return await self._listen(ask)
+        return await self._answer(ask)
+
+    async def _answer(self, ask: Read | Identify) -> Heard:
         try:
             return await self._exchange(ask)
         except NoReplyError:
@@ -103,7 +107,10 @@ class LineUnderProbe:
             return Refused(error.code)
         except BadReplyError as error:
             await self._let_late_answers_pass(ask)
-            return Garbled(str(error))
+            return Garbled(str(error).partition(" bus=")[0])
+        except UnfitPortError:
+            self.close()
+            return Unfit()
         except LineError as error:
             self.close()
             if self._place.is_serial:

@@ -44,13 +44,16 @@ class Watched:
 async def watch(
     line: LineUnderProbe, devices: Sequence[Watched], duration_s: float, wait_s: float, clock: Clock
 ) -> None:
-    """One sample of each device every second, for `duration_s`.
+    """One sample of each device every second, for `duration_s`; the line is closed at the end.
 
     Raises:
         LineError: the line went away.
     """
     begin_us = clock.utc_us()
-    for place in range(round(duration_s / PERIOD_S)):
-        await clock.sleep_until(UtcUs(begin_us + round(place * PERIOD_S * US_PER_S)))
-        for device in devices:
-            await device.read(line, wait_s)
+    try:
+        for place in range(round(duration_s / PERIOD_S)):
+            await clock.sleep_until(UtcUs(begin_us + round(place * PERIOD_S * US_PER_S)))
+            for device in devices:
+                await device.read(line, wait_s)
+    finally:
+        line.close()

@@ -20,6 +20,7 @@ from firmware_bridge.probe.asks import (
     Sender,
     Silence,
     Spoken,
+    Unfit,
     Wire,
     Words,
 )
@@ -55,6 +56,8 @@ class Search:
         self._plan, self._profiles = plan, [one for one in profiles if one.file.protocol == "modbus"]
         # who was asked what, in vain or not
         self._knocked: set[Read] = set()
+        # settings that the adapter cannot do
+        self._unfit: set[Wire] = set()
         self._drops = 0
         self._steps = self._converse()
         self.ask: Ask | None = next(self._steps, None)
@@ -82,6 +85,7 @@ class Search:
         for knock in self._plan.knocks():
             count = len(self.devices)
             yield from self._knock(knock)
+            self.left_s = max(0.0, self.left_s - knock.timeout_s)
             if len(self.devices) > count:
                 yield from self._ask_everyone(knock.wire)
                 if not self._plan.options.thorough:
@@ -113,13 +117,16 @@ class Search:
 
     def _knock(self, knock: Read) -> Conversation:
         """Is somebody there? If so, who?"""
-        if knock in self._knocked or self._is_known(knock.wire, knock.unit):
+        if knock in self._knocked or self._is_known(knock.wire, knock.unit) or knock.wire in self._unfit:
             return
         self._knocked.add(knock)
         heard = yield knock
+        if isinstance(heard, Unfit):
+            self._unfit.add(knock.wire)
+            self.notes.append(f"{knock.wire.told} was not tried: the adapter cannot do it")
+            return
         if isinstance(heard, Garbled):  # a disturbance, or two devices that answer at once
             heard = yield knock
-        self.left_s = max(0.0, self.left_s - knock.timeout_s)
         if isinstance(heard, Words | Refused):
             yield from self._examine(knock, self._plan.wait_s)
         elif isinstance(heard, Garbled):
