@@ -1,19 +1,15 @@
-"""Every profile, without a wire: what the simulator shows is what we read, and no device is taken for another."""
+"""Every simulated device is asked what every profile asks: it names itself, and is not taken for another."""
 
 from collections.abc import Sequence
-from math import isclose
 
 import pytest
 
 from firmware_bridge.catalog import load_profile, profile_names
 from firmware_bridge.identity import Recognition, question, recognise
 from firmware_bridge.measurand import Measurand
-from firmware_bridge.poll_plan import plan
-from firmware_bridge.profile import Profile, placed
-from firmware_bridge.registers import BlockDecoder
+from firmware_bridge.profile import Profile
 from firmware_bridge.simulator.frames import ModbusException, Read
 from firmware_bridge.simulator.map_reader import load_register_map
-from firmware_bridge.sunspec import Walk
 
 PROFILES = {name: load_profile(name) for name in profile_names() if load_profile(name).file.protocol == "modbus"}
 SERIAL_NUMBER, UNIT = 12_345_678, 5
@@ -53,32 +49,6 @@ class Device:
 
 
 DEVICES = {name: Device(name) for name in PROFILES}
-
-
-def located(profile: Profile, device: Device) -> Profile:
-    if profile.file.sunspec is None:
-        return profile
-    walk = Walk(profile.file.sunspec)
-    while walk.next is not None:
-        words = device.read(3, *walk.next)
-        if words is None:
-            walk.refuse()
-        else:
-            walk.take(words)
-    assert walk.base is not None
-    return placed(profile, walk.base)
-
-
-@pytest.mark.parametrize("name", PROFILES)
-def test_what_the_simulator_shows_is_what_we_read(name: str):
-    device = DEVICES[name]
-    for block in plan(located(PROFILES[name], device)):
-        words = device.read(block.function, block.address, block.count)
-        assert words is not None, block
-        values = BlockDecoder(block.registers, block.address, block.count).decode(words)
-        for register, value in zip(block.registers, values, strict=True):
-            shown = device.snapshot.shown[register.measurand]
-            assert isclose(value, shown, rel_tol=1e-6, abs_tol=1e-9), register
 
 
 @pytest.mark.parametrize("name", PROFILES)
