@@ -47,13 +47,14 @@ class BusConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timeout_s: Annotated[float, Meta(gt=0, le=30)] = 1.0
     # what is spoken on it: devices of the other protocols send by themselves
     protocol: Protocol = "modbus"
-    # of a serial line, and of one behind a converter, so that its time can be planned
+    # bits per second of a serial line, and of one behind a converter, so that its time can be planned
     baud: Annotated[int, Meta(ge=300, le=1_000_000)] = 9600
+    # none, even or odd; the standard wants even, most meters leave the factory with none
     parity: Literal["N", "E", "O"] = "N"
+    # 7 is for meters that send telegrams of text
     data_bits: Literal[7, 8] = 8
+    # the standard wants 2 without parity, most meters have 1
     stop_bits: Literal[1, 2] = 1
-    # the adapter hears what it sends itself
-    echo: bool = False
 
 
 class MeterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -157,7 +157,8 @@ def test_a_wrong_setting_is_named_with_its_value_and_the_next_step(text: str, fi
     [
         (
             GOOD.replace("tcp://127.0.0.1:502", "127.0.0.1:15020"),
-            "bus[0].url = '127.0.0.1:15020': is no address of a line; write \"tcp://192.168.1.20:502\".",
+            "bus[0].url = '127.0.0.1:15020': is no address of a line; "
+            'write "tcp://192.168.1.20:502" or "serial:///dev/serial/by-id/usb-adapter-port0".',
         ),
         (
             GOOD.replace("gw-1", "Shop Ikeja"),
