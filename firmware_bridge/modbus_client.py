@@ -1,6 +1,7 @@
 """Connections of pymodbus, opened so that nothing is left behind and the reason of a failure is told. A shell."""
 
 import asyncio
+import errno
 import logging
 import termios
 from collections.abc import Callable
@@ -31,7 +32,14 @@ OnConnect = Callable[[bool], None]
 
 
 class NoConnectionError(Exception):
-    """A connection cannot be opened; the text says why, and what to do about it."""
+    """A connection cannot be opened; the text says why, and what to do about it.
+
+    `is_unfit`: only because the port cannot do this speed or parity.
+    """
+
+    def __init__(self, reason: str, *, is_unfit: bool = False) -> None:
+        self.is_unfit = is_unfit
+        super().__init__(reason)
 
 
 async def open_client(bus: BusConfig, place: str, on_packet: OnPacket, on_connect: OnConnect) -> Client:
@@ -41,17 +49,17 @@ async def open_client(bus: BusConfig, place: str, on_packet: OnPacket, on_connec
         NoConnectionError: the other end refuses, or does not answer, or the port cannot be opened.
     """
     client = _new_client(bus, place, on_packet, on_connect)
-    reason = "no answer"
+    reason, is_unfit = "no answer", False
     create = client.ctx.call_create
 
     async def create_and_tell() -> tuple[asyncio.BaseTransport, asyncio.BaseProtocol]:
-        nonlocal reason
+        nonlocal reason, is_unfit
         try:
             if isinstance(client, AsyncModbusSerialClient):
                 return _open_port(client.ctx), client.ctx
             transport, protocol = await create()
         except OSError as error:
-            reason = port_trouble(error)
+            reason, is_unfit = port_trouble(error), error.errno == errno.EINVAL
             raise
         return transport, protocol
 
@@ -67,7 +75,7 @@ async def open_client(bus: BusConfig, place: str, on_packet: OnPacket, on_connec
         if not is_open:
             client.close()
     if not is_open:
-        raise NoConnectionError(reason)
+        raise NoConnectionError(reason, is_unfit=is_unfit)
     return client
 
 

@@ -7,7 +7,6 @@ into the event loop. What the bytes mean is judged by rtu.py and mbap.py.
 """
 
 import asyncio
-import errno
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -202,7 +201,7 @@ class ModbusLine:
             client = await open_client(self._bus, place, self._on_packet, self._on_connect)
         except (NoConnectionError, OSError) as error:
             reason = port_trouble(error) if isinstance(error, OSError) else error
-            kind = UnfitPortError if isinstance(error, OSError) and error.errno == errno.EINVAL else LineError
+            kind = UnfitPortError if isinstance(error, NoConnectionError) and error.is_unfit else LineError
             raise kind(f"no connection: bus={self._bus.name} url={self._bus.url} reason={reason}") from None
         if self._port is not None:
             self._port.remember()
