@@ -12,7 +12,7 @@ from firmware_bridge.bus import Ask, Bus, Station
 from firmware_bridge.catalog import load_profile
 from firmware_bridge.clock import Clock
 from firmware_bridge.config import BusConfig, MeterConfig
-from firmware_bridge.errors import BusError, SettingError
+from firmware_bridge.errors import BusError, LineError, SettingError
 from firmware_bridge.listener import Listener
 from firmware_bridge.meter import Meter, MeterHealth, News
 from firmware_bridge.profile import Profile
@@ -112,17 +112,32 @@ class _ModbusLine:
         cost = wire_cost(bus)
         stations = [Station(meter, cost, bus.timeout_s, phase=place / len(here)) for place, meter in enumerate(here)]
         self._transport = ModbusLine(bus)
+        self._connect_pause_s = max((meter.profile.file.connect_pause_s for meter in here), default=0.0)
+        self._rested_at_s = MonotonicS(0.0)
         self._bus = Bus(stations, cost, has_late_replies=is_rtu(bus))
         self._clock = clock
 
     async def sweep(self, tick_us: UtcUs, until_s: MonotonicS) -> None:
         """Ask whoever's turn it is, until all had theirs or `until_s`."""
+        if self._connect_pause_s and not self._transport.is_open:
+            await self._open()
         self._bus.begin_sweep(tick_us, self._clock.monotonic_s(), until_s)
+        if until_s < self._rested_at_s:
+            return
+        await self._clock.rest_until(self._rested_at_s)
         while (step := self._bus.next(self._clock.monotonic_s())) is not None:
             if isinstance(step, Ask):
                 await self._ask(step)
             else:
                 await self._clock.rest_until(step.until_s)
+
+    async def _open(self) -> None:
+        """Open it before its time: some devices want to be left alone after that."""
+        try:
+            await self._transport.open()
+        except LineError:
+            return  # the first question meets it too, and tells
+        self._rested_at_s = MonotonicS(self._clock.monotonic_s() + self._connect_pause_s)
 
     async def _ask(self, ask: Ask) -> None:
         block, began_s = ask.block, self._clock.monotonic_s()
@@ -132,6 +147,9 @@ class _ModbusLine:
             )
         except BusError as error:
             self._bus.failed(ask, error, self._clock.monotonic_s())
+        except asyncio.CancelledError:
+            self._bus.broke_off(ask, self._clock.monotonic_s())
+            raise
         else:
             now_s = self._clock.monotonic_s()
             self._bus.took(ask, words, now_s, self._clock.utc_us(), now_s - began_s)

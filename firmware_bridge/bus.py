@@ -154,6 +154,11 @@ class Bus:
         else:
             station.agenda.failed()
 
+    def broke_off(self, ask: Ask, now_s: MonotonicS) -> None:
+        """The wait for the answer was broken off: it may still come."""
+        if self._guard is not None:
+            self._guard.lost(ask.station.unit, ask.block.function, ask.block.count, now_s)
+
     def came_late(self, unit: int, function: int, count: int) -> None:
         """A frame came that answered nothing that was asked just then."""
         if self._guard is not None:

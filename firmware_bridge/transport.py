@@ -130,6 +130,19 @@ class ModbusLine:
             at = reply.next_object_id
         return texts
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection that works as far as is known."""
+        return self._client is not None and self._client.connected
+
+    async def open(self) -> None:
+        """Make the connection that the next read will need, if there is none.
+
+        Raises:
+            LineError: there is nobody, or the port cannot be had.
+        """
+        await self._open()
+
     def close(self) -> None:
         """Drop the connection, if there is one; the next read opens another."""
         if self._client is not None:

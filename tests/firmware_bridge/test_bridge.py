@@ -6,10 +6,11 @@ from collections.abc import Sequence
 import pytest
 
 from firmware_bridge.bridge import Bridge
+from firmware_bridge.bus import REST_FIRST_S
+from firmware_bridge.catalog import load_profile
 from firmware_bridge.config import BusConfig, MeterConfig
 from firmware_bridge.errors import SettingError
 from firmware_bridge.measurand import Measurand
-from firmware_bridge.bus import REST_FIRST_S
 from firmware_bridge.meter import BAD_SWEEPS_MAX
 from firmware_bridge.reading import US_PER_S, MeterId, Quality, Reading, Series, UtcUs
 from tests.firmware_bridge.modbus_server import Behaviour, ModbusServer, Request, modbus_server, zeros
@@ -229,3 +230,22 @@ class TestOnAWire:
             assert missing(await bridge.sweep(TICK_US, LONG_S)) == set()
             await bridge.close()
             await bridge.close()
+
+    async def test_a_device_that_wants_a_rest_after_connecting_has_it_before_the_first_question(self):
+        async with modbus_server(unit_1=zeros) as server:
+            clock = SimClock()
+            bridge = Bridge([a_bus(server)], [MeterConfig("roof", "mains", 1, "huawei_sun2000")], clock)
+            rest_s = load_profile("huawei_sun2000").file.connect_pause_s
+            assert rest_s > 0
+            assert missing(await bridge.sweep(TICK_US, rest_s / 2)) == {"roof"}
+            assert server.units_asked == []
+            assert bridge.health()[0].silent_since_us is None
+            assert missing(await bridge.sweep(TICK_US, LONG_S)) == set()
+            assert clock.monotonic_s() >= rest_s
+            await bridge.close()
+
+    async def test_a_device_and_its_line_must_speak_the_same(self):
+        for protocol, profile, spoken in (("p1", "eastron_sdm630", "modbus"), ("modbus", "dsmr_p1", "p1")):
+            bus = BusConfig("mains", "tcp://127.0.0.1:1", protocol=protocol)
+            with pytest.raises(SettingError, match=f"speaks {spoken}, and the bus mains is for {protocol}"):
+                Bridge([bus], [MeterConfig("grid", "mains", 1, profile)], SimClock())
