@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from firmware_bridge.measurand import Measurand
 from firmware_bridge.reading import US_PER_S
-from firmware_bridge.simulator.faults import Values
+from firmware_bridge.simulator.faults import Fault, Values
 from firmware_bridge.simulator.reflected_crc import crc16_arc
 from firmware_bridge.simulator.register_map import Shown
 from firmware_bridge.simulator.sender import Moment, Telegram
@@ -50,6 +50,9 @@ class P1Form:
     def __init__(self, tariffs: TwoTariffs, time_zone: str) -> None:
         """Split energy by `tariffs`; the meter's clock shows the wall time of `time_zone`."""
         self._tariffs, self._zone = tariffs, zone_named(time_zone)
+        # What the gas meter told last, and when.
+        self._gas_mark: tuple[int, tuple[Fault, ...]] | None = None
+        self._gas_m3 = 0.0
 
     def telegram(self, moment: Moment) -> Telegram:
         """The telegram of one second."""
@@ -83,8 +86,11 @@ class P1Form:
 
     def _gas(self, moment: Moment, shown: Shown) -> Iterator[str]:
         late_s = moment.at_s % _GAS_PERIOD_S
-        gas_m3 = round(moment.values(moment.at_s - late_s)[Measurand.GAS_VOLUME_M3], 3)
-        shown[Measurand.GAS_VOLUME_M3] = gas_m3
+        mark = (moment.at_s - late_s, moment.faults)
+        if self._gas_mark != mark:
+            self._gas_m3 = round(moment.values(moment.at_s - late_s)[Measurand.GAS_VOLUME_M3], 3)
+            self._gas_mark = mark
+        shown[Measurand.GAS_VOLUME_M3] = gas_m3 = self._gas_m3
         yield f"0-1:24.1.0({_GAS_METER})"
         yield f"0-1:96.1.0({_hex(f'G{moment.serial_number}')})"
         yield f"0-1:24.2.1({self._stamp(moment.clock_us - late_s * US_PER_S)})({gas_m3:09.3f}*m3)"

@@ -113,6 +113,10 @@ class Sender:
         self.name, self.unit, self.period_s = meter.name, meter.unit, meter.period_s
         self._meter, self._faults, self._log = meter, faults, log
 
+    def warm_up(self, at_us: UtcUs) -> None:
+        """Compute one instant: energy counters sum up all days since their start."""
+        self._meter.telegram(at_us)
+
     def frame(self, at_us: UtcUs) -> bytes:
         """What the device sends at `at_us`, all of it told to the log; nothing while it is silent."""
         faults = self._faults.active(self.name, at_us)

@@ -25,8 +25,9 @@ class TwoTariffs:
         self._energy_wh, self._zone = energy_wh, zone_named(time_zone)
         self._day = datetime.fromtimestamp(start_s, UTC).astimezone(self._zone).date() - timedelta(days=2)
         drawn_wh, fed_wh = energy_wh(start_s)
-        # Where the tariff changed, the low one first, and what the low one had counted there.
+        # Where the tariff changed, the low one first; what both and what the low one had counted there.
         self._switches_s = [self._at(self._day, _LOW_FROM)]
+        self._both_wh = [(drawn_wh, fed_wh)]
         self._low_wh = [(drawn_wh * _LOW_BEFORE, fed_wh * _LOW_BEFORE)]
 
     def is_low(self, at_s: int) -> bool:
@@ -40,7 +41,7 @@ class TwoTariffs:
     def low_wh(self, at_s: int) -> Energy:
         """Drawn and fed back in the low tariff until that second."""
         place = self._switch(at_s)
-        return self._low_wh[place] if place % 2 else self._added(place, max(at_s, self._switches_s[place]))
+        return self._low_wh[place] if place % 2 else self._added(place, self._energy_wh(at_s))
 
     def _switch(self, at_s: int) -> int:
         """Which switch was the last one; there are none before the first."""
@@ -54,13 +55,13 @@ class TwoTariffs:
         if is_morning:
             self._day += timedelta(days=1)
         next_s = self._at(self._day, _NORMAL_FROM if is_morning else _LOW_FROM)
-        self._low_wh.append(self._added(last, next_s) if is_morning else self._low_wh[last])
+        self._both_wh.append(self._energy_wh(next_s))
+        self._low_wh.append(self._added(last, self._both_wh[-1]) if is_morning else self._low_wh[last])
         self._switches_s.append(next_s)
 
-    def _added(self, place: int, until_s: int) -> Energy:
-        """The low counters at `until_s`, which lies in the low tariff that began at a switch."""
-        since, now = self._energy_wh(self._switches_s[place]), self._energy_wh(until_s)
-        low = self._low_wh[place]
+    def _added(self, place: int, now: Energy) -> Energy:
+        """The low counters when both have counted `now`, in the low tariff that began at a switch."""
+        since, low = self._both_wh[place], self._low_wh[place]
         return low[0] + now[0] - since[0], low[1] + now[1] - since[1]
 
     def _at(self, day: date, wall: time) -> int:
