@@ -7,15 +7,16 @@ import signal
 import sys
 from pathlib import Path
 
+from firmware_bridge.clock import Clock
 from firmware_bridge.errors import Exit, SettingError
 from firmware_bridge.simulator.control import Control
 from firmware_bridge.simulator.line_settings import LineSettings
 from firmware_bridge.simulator.lines import Lines
 from firmware_bridge.simulator.log import ValueLog
-from firmware_bridge.simulator.panel import Panel
 from firmware_bridge.simulator.scenario import EXAMPLE, Scenario, load_scenario
 from firmware_bridge.simulator.serial_line import exact_loop
-from firmware_bridge.simulator.stage import set_stage
+from firmware_bridge.simulator.speaking import speak_for_ever
+from firmware_bridge.simulator.stage import Stage, set_stage
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -45,7 +46,7 @@ def _run(arguments: argparse.Namespace) -> None:
     log = ValueLog(arguments.log)
     try:
         with asyncio.Runner(loop_factory=exact_loop) as runner:
-            runner.run(_serve(stage.panel(clock, log), log, scenario, arguments))
+            runner.run(_serve(stage, clock, log, scenario, arguments))
     finally:
         log.close()
 
@@ -62,13 +63,18 @@ def _check(arguments: argparse.Namespace, scenario: Scenario) -> None:
             raise SettingError(option, str(given), "is for a scenario without lines", next_step)
 
 
-async def _serve(panel: Panel, log: ValueLog, scenario: Scenario, arguments: argparse.Namespace) -> None:
+async def _serve(
+    stage: Stage, clock: Clock, log: ValueLog, scenario: Scenario, arguments: argparse.Namespace
+) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    panel, senders = stage.panel(clock, log), stage.senders(log)
     panel.warm_up()
+    for sender in senders:
+        sender.warm_up(clock.utc_us())
     settings = scenario.lines or [LineSettings(name="net", kind="tcp", host=arguments.host, port=arguments.port)]
-    units = [meter.unit for meter in scenario.meters]
+    units = [*panel.units, *(sender.unit for sender in senders)]
     lines = Lines(settings, arguments.scenario.parent, panel.answer, units)
     try:
         await lines.plug()
@@ -77,6 +83,9 @@ async def _serve(panel: Panel, log: ValueLog, scenario: Scenario, arguments: arg
         sys.stderr.write(_greeting(scenario, lines))
         async with asyncio.TaskGroup() as tasks:
             living = [tasks.create_task(log.flush_for_ever()), tasks.create_task(lines.serve())]
+            living += [
+                tasks.create_task(speak_for_ever(sender, lines.with_unit(sender.unit), clock)) for sender in senders
+            ]
             if arguments.control:
                 living.append(tasks.create_task(_obey(Control(lines, panel), stop)))
             await stop.wait()

@@ -49,6 +49,17 @@ class Line(ABC):
     async def make_noise(self) -> None:
         """Let every master hear some babble; returns when the next may follow."""
 
+    @abstractmethod
+    async def send(self, data: bytes) -> None:
+        """Let every master hear `data`, which nobody asked for; returns when the line is free again."""
+
+    async def speak(self, unit: int, data: bytes) -> None:
+        """Carry what `unit` sends by itself, as the faults of the line leave it."""
+        spoken = self.responder.spoken(unit, data, self._clock.monotonic_s())
+        if spoken is not None:
+            await self._clock.rest_until(MonotonicS(self._clock.monotonic_s() + spoken.delay_s))
+            await self.send(spoken.data)
+
     async def serve(self) -> None:
         """Live, once it is plugged, with the faults of the scenario."""
         async with asyncio.TaskGroup() as tasks:

@@ -41,6 +41,10 @@ class Lines:
             raise NotFoundError("line", repr(name), "is not a line here", f"use one of: {known}")
         return self._by_name[name]
 
+    def with_unit(self, unit: int) -> list[Line]:
+        """The lines on which that unit hangs."""
+        return [line for line in self if unit in line.responder.units]
+
     @property
     def urls(self) -> dict[str, str]:
         """How a gateway's configuration names each."""

@@ -7,6 +7,7 @@ converter of RTU over TCP only passes bytes on.
 
 import asyncio
 
+from firmware_bridge.reading import MonotonicS
 from firmware_bridge.simulator.frames import (
     HEADER_BYTES,
     ModbusException,
@@ -82,6 +83,14 @@ class NetworkLine(Line):
     async def carry(self) -> None:
         """The loop calls `reply`; nothing to be done here, for ever."""
         await asyncio.Event().wait()
+
+    async def send(self, data: bytes) -> None:
+        """At once, or when a line with a speed has carried it."""
+        if self._framing is not None:
+            slot = self.wire.disturb(self._clock.monotonic_s(), len(data), self._framing)
+            await self._clock.rest_until(MonotonicS(slot.end_s))
+        if self._server is not None:
+            self._server.send_to_all(data)
 
     async def make_noise(self) -> None:
         """A small segment for every client."""

@@ -43,3 +43,16 @@ class Responder:
             return None
         data = self.faults.on_frame(self._encode(request, struck.message), struck.of_frame)
         return Reply(data, struck.delay_s) if data else None
+
+    def spoken(self, unit: int, data: bytes, now_s: float) -> Reply | None:
+        """What the line leaves of `data` that a unit sends by itself; None when nothing comes through.
+
+        Faults of Modbus messages have nothing to change in it, but for silence.
+        """
+        if not data or unit not in self.units or self.faults.is_babbling(now_s):
+            return None
+        struck = self.faults.on_message(Message(unit, data), now_s)
+        if struck.message is None:
+            return None
+        left = self.faults.on_frame(data, struck.of_frame)
+        return Reply(left, struck.delay_s) if left else None

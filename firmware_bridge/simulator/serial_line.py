@@ -113,6 +113,12 @@ class SerialLine(Line):
                     self._delayed.add(task)
                     task.add_done_callback(self._delayed.discard)
 
+    async def send(self, data: bytes) -> None:
+        """At the speed of the line, garbled for a master with another one."""
+        slot = self.wire.disturb(self._clock.monotonic_s(), len(data), self._framing)
+        listens = self._terminal.framing if self._terminal else self._framing
+        await self._deliver(hear(data, self._framing, listens).data, slot)
+
     async def make_noise(self) -> None:
         """Sixteen bytes, at the speed of the line."""
         slot = self.wire.disturb(self._clock.monotonic_s(), _NOISE_BYTES, self._framing)

@@ -67,6 +67,28 @@ def test_it_serves_by_simulated_time_and_stops_when_told(tmp_path, scenario, num
 
 
 @pytest.mark.slow
+def test_a_device_that_sends_by_itself_is_heard_and_logged(tmp_path):
+    meter = '[[meter]]\nname = "utility"\nunit = 4\nprofile = "dsmr_p1"\nquantity = "grid"\n'
+    (tmp_path / "scenario.toml").write_text(meter)
+    files = ("--clock", "origin", "--log", "log.jsonl", "--port-file", "port")
+    simulator = start("--scenario", "scenario.toml", *files, cwd=tmp_path)
+    try:
+        port = wait_for_port(simulator, tmp_path / "port")
+        with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S) as client:
+            heard = b""
+            while not heard.endswith(b"\r\n") or b"!" not in heard:
+                heard += client.recv(4096)
+            simulator.send_signal(signal.SIGTERM)
+            assert simulator.wait(DEADLINE_S) == Exit.OK
+    finally:
+        simulator.kill()
+        simulator.communicate()
+    assert heard.startswith(b"/SWE5")
+    told = [msgspec.json.decode(line) for line in (tmp_path / "log.jsonl").read_bytes().splitlines()]
+    assert any(f"1-0:32.7.0({line['values']['voltage_l1_v']:05.1f}*V)".encode() in heard for line in told)
+
+
+@pytest.mark.slow
 def test_it_is_controlled_line_by_line_and_ends_with_its_input(tmp_path, scenario_text):
     scenario = tmp_path / "scenario.toml"
     scenario.write_text(scenario_text + '[[line]]\nname = "rs485"\nkind = "serial"\nlink = "dev/rs485"\n')
