@@ -75,6 +75,9 @@ class Search:
             overheard = yield listen
             self.left_s -= listen.duration_s
             self._note_senders(listen.wire, overheard)
+        if self.broadcasts and not self._plan.options.thorough:
+            self.notes.append("nobody was asked anything: who sends by himself has the line to himself")
+            return
         if self._plan.options.is_serial:
             yield from self._search_settings()
         else:

@@ -1,4 +1,4 @@
-"""Five meters of five makers on simulated lines, and probes of them in processes of their own."""
+"""Devices on simulated lines, and probes of them in processes of their own."""
 
 import importlib.util
 import json
@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -23,10 +23,6 @@ WHO = {
     17: "abb_b23",
     25: "chint_dtsu666",
 }
-_METERS = "".join(
-    f'[[meter]]\nname = "m{unit}"\nunit = {unit}\nprofile = "{profile}"\nquantity = "load"\n'
-    for unit, profile in WHO.items()
-)
 
 
 class Simulator:
@@ -53,10 +49,14 @@ class Simulator:
 
 
 @contextmanager
-def simulated(folder: Path, line: str) -> Iterator[Simulator]:
-    """A line, described as in a scenario, with the five meters on it."""
+def simulated(folder: Path, line: str, who: Mapping[int, str] = WHO, quantity: str = "load") -> Iterator[Simulator]:
+    """A line, described as in a scenario, with these devices on it; the five meters if not told."""
     scenario = folder / "scenario.toml"
-    scenario.write_text(f'[site]\noutages_per_week = 0.0\n{_METERS}[[line]]\nname = "line"\n{line}\n')
+    devices = "".join(
+        f'[[meter]]\nname = "m{unit}"\nunit = {unit}\nprofile = "{profile}"\nquantity = "{quantity}"\n'
+        for unit, profile in who.items()
+    )
+    scenario.write_text(f'[site]\noutages_per_week = 0.0\n{devices}[[line]]\nname = "line"\n{line}\n')
     command = [sys.executable, "-m", "firmware_bridge.simulator", "--scenario", str(scenario), "--control"]
     with (folder / "simulator.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)

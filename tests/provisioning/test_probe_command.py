@@ -166,6 +166,26 @@ def test_five_meters_are_named_whatever_the_settings_of_their_line(tmp_path, bau
     assert {(one["wire"]["baud"], one["wire"]["parity"]) for one in result["devices"]} == {(baud, parity)}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("profile", "unit", "baud", "quantity"),
+    [("serial_sensor", 7, 115200, "sensor"), ("dsmr_p1", 1, 115200, "grid"), ("sml_meter", 1, 9600, "grid")],
+)
+def test_a_device_that_sends_by_itself_is_heard_and_named(
+    tmp_path, profile: str, unit: int, baud: int, quantity: str
+):
+    file = tmp_path / "gateway.toml"
+    described = f'kind = "serial"\nlink = "dev/port"\nbaud = {baud}'
+    with simulated(tmp_path, described, {unit: profile}, quantity) as line:
+        options = ("--serial", line.url.removeprefix("serial://"), "--listen", "2.5", "--write", str(file))
+        result = Prober(tmp_path, *options).run()
+    (one,) = result["devices"]
+    assert (one["profile"], one["unit"], one["sureness"]) == (profile, unit, "certain")
+    assert one["wire"]["baud"] == baud
+    config = load(file.read_text())
+    assert (config.buses[0].protocol, config.buses[0].baud) == (one["protocol"], baud)
+
+
 def test_the_lasting_name_of_an_adapter_is_written(monkeypatch):
     monkeypatch.setattr(probe_command, "best_name", lambda _: "/dev/serial/by-id/usb-x")
     master, near = os.openpty()

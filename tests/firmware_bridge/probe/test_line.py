@@ -14,6 +14,7 @@ from firmware_bridge.probe.asks import (
     Silence,
     Spoken,
     Texts,
+    Unfit,
     Wire,
     Words,
 )
@@ -71,6 +72,14 @@ async def test_an_answer_that_comes_while_another_is_awaited_is_told_as_late():
     with serial_line(unit_4=lambda asked: late.append(addresses(asked)), unit_5=lambda _: late.pop()) as bus:
         answers = await heard(Place(path=bus.path), read(SERIAL, 4, SHORT_S), read(SERIAL, 5, 0.2))
     assert answers == [Silence(), Silence((4,))]
+
+
+async def test_a_setting_that_a_port_cannot_do_is_no_end():
+    with serial_line(unit_1=addresses) as bus:
+        odd = Wire(kind="serial", data_bits=7, parity="E")
+        answers = await heard(Place(path=bus.path), read(odd, 1, SHORT_S))
+    # a pty has no parity; some kernels say so, others take it and leave the bytes as they are
+    assert answers in ([Unfit()], [Words((7, 8))])
 
 
 async def test_a_port_that_is_not_there_ends_the_probe(tmp_path):

@@ -13,6 +13,7 @@ from firmware_bridge.probe.asks import (
     Read,
     Sender,
     Silence,
+    Unfit,
     Wire,
 )
 from firmware_bridge.probe.conclusion import Sureness, conclude_all
@@ -140,6 +141,16 @@ def test_two_devices_with_one_unit_id_are_suspected():
     assert any("two devices may share this unit id" in note and "unit 5" in note for note in found.notes)
 
 
+def test_a_setting_that_the_adapter_cannot_do_is_passed_over():
+    rig = five(USUAL)
+    rig.fate = lambda ask, heard: Unfit() if ask.wire.parity == "O" else heard
+    found = run(search(Options(listen_s=0, thorough=True)), rig)
+    assert named(found) == WHO
+    odd = [ask for ask in rig.asked if ask.wire.parity == "O"]
+    assert len(odd) == len({ask.wire for ask in odd})  # one question each was enough
+    assert sum("the adapter cannot do it" in note for note in found.notes) == len(odd)
+
+
 def test_a_device_that_answers_late_is_asked_again_with_patience():
     device = meter("eastron_sdm630")
 
@@ -182,7 +193,10 @@ def test_who_sends_by_himself_is_heard_first():
     rig = Rig(senders={port: Overheard((sender,))})
     found = run(search(Options(listen_s=2)), rig)
     assert [one.sender for one in found.broadcasts] == [sender]
-    assert isinstance(rig.asked[0], Listen)
+    assert all(isinstance(ask, Listen) for ask in rig.asked)
+    assert found.left_s == 0
+    run(search(Options(listen_s=2, thorough=True)), rig)
+    assert not all(isinstance(ask, Listen) for ask in rig.asked)
 
 
 def test_bytes_of_an_unknown_sender_are_noted():
