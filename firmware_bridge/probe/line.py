@@ -30,6 +30,7 @@ from firmware_bridge.probe.asks import (
 from firmware_bridge.probe.dialect import hail_frames, spoken, unspoken
 from firmware_bridge.probe.ear import Ear
 from firmware_bridge.reading import MonotonicS
+from firmware_bridge.serial_port import port_trouble
 from firmware_bridge.serial_stream import SerialStream
 from firmware_bridge.transport import ModbusLine
 
@@ -198,7 +199,7 @@ class LineUnderProbe:
         except TimeoutError as error:
             raise LineError(f"no connection to {where} within {CONNECT_S_MAX:g} s") from error
         except OSError as error:
-            raise LineError(f"no connection to {where}: {error.strerror or error}") from error
+            raise LineError(f"no connection to {where}: {port_trouble(error)}") from error
 
 
 async def _received(reader: asyncio.StreamReader, hail: Hail) -> bytes:

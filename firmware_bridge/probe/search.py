@@ -24,6 +24,7 @@ from firmware_bridge.probe.asks import (
     Wire,
     Words,
 )
+from firmware_bridge.probe.conclusion import conclude
 from firmware_bridge.probe.examination import Examination, examine
 from firmware_bridge.probe.plan import QUESTIONS, Plan, seconds
 from firmware_bridge.profile import Profile
@@ -32,6 +33,8 @@ Conversation = Generator[Ask, Heard, None]
 
 # An address that closes every connection is no meter; one that closed one of them may be.
 DROPS_MAX = 5
+# Unit ids that nobody gives to a device; two, for somebody might.
+STRANGERS = (113, 247)
 # Who answers when his time is up gets that many times as long.
 SLOW_FACTOR = 4.0
 
@@ -56,6 +59,9 @@ class Search:
         self._plan, self._profiles = plan, [one for one in profiles if one.file.protocol == "modbus"]
         # who was asked what, in vain or not
         self._knocked: set[Read] = set()
+        # behind a network, where even a unit id that nobody has is answered: devices that are no known ones
+        self._is_refusing_strangers = False
+        self._unknown: list[Examination] = []
         # settings that the adapter cannot do
         self._unfit: set[Wire] = set()
         self._drops = 0
@@ -101,7 +107,7 @@ class Search:
             self.left_s -= seconds(hail)
             if isinstance(heard, Spoken) and heard.kind is not None:
                 self.notes.append(_dialect_note(heard))
-                yield from self._ask_everyone(Wire(kind=heard.kind))
+                yield from self._ask_network(Wire(kind=heard.kind))
                 return
             if isinstance(heard, Garbled):
                 self.notes.append(
@@ -109,6 +115,23 @@ class Search:
                 )
             if self._is_shut(heard):
                 return
+
+    def _ask_network(self, wire: Wire) -> Conversation:
+        """Devices with a socket of their own may answer whatever unit is asked, and are not 247 devices for it."""
+        answered = 0
+        for unit in STRANGERS if wire.kind == "tcp" else ():
+            heard = yield self._plan.knock(wire, unit, QUESTIONS[0])
+            answered += isinstance(heard, Words | Refused)
+        if answered == len(STRANGERS):
+            stranger = yield from examine(wire, STRANGERS[-1], self._profiles, self._plan.wait_s)
+            if conclude(stranger).profile is not None:
+                yield from self._knock(self._plan.knock(wire, self._plan.units[0], QUESTIONS[0]))
+                self.notes.append("answers whatever unit id is asked, so it is one device with a socket of its own")
+                return
+            self._is_refusing_strangers = True
+        yield from self._ask_everyone(wire)
+        if not self.devices:
+            self.devices += self._unknown[:1]
 
     def _ask_everyone(self, wire: Wire) -> Conversation:
         rest_s = self.left_s if self._plan.options.thorough else 0.0
@@ -152,7 +175,10 @@ class Search:
 
     def _examine(self, knock: Read, wait_s: float) -> Conversation:
         device = yield from examine(knock.wire, knock.unit, self._profiles, wait_s)
-        self.devices.append(device)
+        if self._is_refusing_strangers and conclude(device).profile is None:
+            self._unknown.append(device)
+        else:
+            self.devices.append(device)
 
     def _is_known(self, wire: Wire, unit: int) -> bool:
         return any((one.wire, one.unit) == (wire, unit) for one in self.devices)

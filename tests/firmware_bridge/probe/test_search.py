@@ -8,11 +8,13 @@ from firmware_bridge.probe.asks import (
     Dropped,
     Garbled,
     Hail,
+    Identify,
     Listen,
     Overheard,
     Read,
     Sender,
     Silence,
+    Spoken,
     Unfit,
     Wire,
 )
@@ -176,6 +178,39 @@ def test_an_address_is_asked_in_the_protocol_it_understands(dialect, advice: str
     assert any(advice in note for note in found.notes)
     assert {ask.wire.kind for ask in rig.asked if isinstance(ask, Read)} == {dialect}
     assert [ask.unit for ask in rig.asked if isinstance(ask, Hail)][-1] == 3
+
+
+class OnEveryUnit(Rig):
+    """A device that does not look at the unit id."""
+
+    def hear(self, ask):
+        if isinstance(ask, Hail):
+            return Spoken("tcp", "")
+        ((_, device),) = self.devices.items()
+        return device.hear(ask) if isinstance(ask, Read | Identify) else Overheard(())
+
+
+@pytest.mark.parametrize("name", ["shelly_pro_3em", "janitza_umg96rm_e", "eastron_sdm630"])
+def test_a_device_that_answers_whatever_unit_is_asked_is_one_device(name: str):
+    rig = OnEveryUnit({(Wire(kind="tcp"), 1): meter(name)})
+    found = run(search(Options(is_serial=False, listen_s=0)), rig)
+    assert named(found) == {1: name}
+    assert any("whatever unit id" in note for note in found.notes)
+
+
+def test_a_gateway_that_refuses_for_units_it_does_not_have_is_not_many_devices():
+    wire = Wire(kind="tcp")
+
+    class Refusing(Rig):
+        def hear(self, ask):
+            if isinstance(ask, Hail):
+                return Spoken("tcp", "")
+            device = self.devices.get((ask.wire, ask.unit), Device({}))
+            return device.hear(ask)
+
+    options = Options(is_serial=False, listen_s=0)
+    assert named(run(search(options), Refusing({(wire, 3): meter("eastron_sdm630")}))) == {3: "eastron_sdm630"}
+    assert named(run(search(options), Refusing())) == {1: None}
 
 
 def test_an_address_that_closes_every_connection_is_given_up():
