@@ -78,6 +78,9 @@ class HandClock:
     async def sleep_for(self, duration_s: float) -> None:
         raise AssertionError(duration_s)
 
+    async def rest_until(self, at_s: MonotonicS) -> None:
+        """Whatever real time a device wants is over when this one's hand moves next."""
+
     def hold_before(self, at_us: UtcUs) -> None:
         raise AssertionError(at_us)
 
