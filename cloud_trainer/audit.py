@@ -4,7 +4,9 @@ Every row of `reading` says which ticks it covers; the log says what was given o
 be equal; mean, minimum and maximum within the resolution in which the measurand is stored. Sequences
 must run from 1 without a gap, every record be expanded, and no tick stand in two rows of a series.
 
-Where a tick has two answers in the log, a row is right when it fits the last answers or the first.
+Where a tick has two answers in the log, a row is right when it fits the last answers or the first. A row
+that the gateway calls suspect may leave out values it did not believe: it is right when it is made of the
+others, and those left out are counted.
 """
 
 from collections import defaultdict
@@ -19,8 +21,9 @@ from numpy.typing import NDArray
 from cloud_trainer.database import Connection
 from cloud_trainer.ingest.entry import UNDECODABLE
 from cloud_trainer.simulator_log import F64, I64, LoggedSeries, SeriesName, read_log
+from cloud_trainer.suspects import is_all_but_some
 from firmware_bridge.measurand import Measurand
-from firmware_bridge.reading import US_PER_S
+from firmware_bridge.reading import US_PER_S, Quality
 
 # Enough to see what kind of error it is; the rest is counted.
 EXAMPLES_MAX = 10
@@ -82,6 +85,7 @@ class Rows:
     last_us: I64
     count: I64
     statistics: dict[str, F64]
+    quality: I64
 
 
 @dataclass(slots=True)
@@ -95,6 +99,8 @@ class Audit:
     rows: int = 0
     values: int = 0
     values_logged: int = 0
+    # values of suspect rows that the gateway did not believe
+    left_out: int = 0
     mismatches: int = 0
     twice: int = 0
     examples: list[Mismatch] = field(default_factory=list)
@@ -123,11 +129,12 @@ def audit(connection: Connection, gateway: str, log: Path, poll_s: float) -> Aud
     result = Audit(gateway, stored.generations, stored.records, stored.unexpanded)
     result.values_logged = sum(len(logged[name].ticks) for name in stored.readings if name in logged)
     for name, rows in stored.readings.items():
-        found = compare(name, rows, logged.get(name, _NOTHING), poll_us)
+        found, left_out = compare(name, rows, logged.get(name, _NOTHING), poll_us)
         twice = overlapping(rows)
         result.rows += len(rows.count)
         result.values += int(rows.count.sum())
         result.mismatches += len(found)
+        result.left_out += left_out
         result.twice += len(twice)
         result.examples += found[:EXAMPLES_MAX]
         result.examples += [Mismatch(*name, int(rows.first_us[row]), "ticks", None, None) for row in twice[:2]]
@@ -135,8 +142,8 @@ def audit(connection: Connection, gateway: str, log: Path, poll_s: float) -> Aud
     return result
 
 
-def compare(name: SeriesName, rows: Rows, logged: LoggedSeries, poll_us: int) -> list[Mismatch]:
-    """The rows that fit neither the last nor the first answers of their ticks."""
+def compare(name: SeriesName, rows: Rows, logged: LoggedSeries, poll_us: int) -> tuple[list[Mismatch], int]:
+    """The rows that fit neither the last nor the first answers of their ticks; how many values suspect ones lack."""
     low = np.searchsorted(logged.ticks, rows.first_us // poll_us, side="left")
     high = np.searchsorted(logged.ticks, rows.last_us // poll_us, side="right")
     expected = {"count": (high - low).astype(np.float64)}
@@ -149,7 +156,22 @@ def compare(name: SeriesName, rows: Rows, logged: LoggedSeries, poll_us: int) ->
     wrong |= {column: bad & ~fits_first for column, bad in _differs(name, rows, of_last).items()}
     expected |= of_last
     stored = {"count": rows.count.astype(np.float64)} | rows.statistics
-    return [_mismatch(name, rows, int(row), wrong, stored, expected) for row in np.flatnonzero(_any(wrong))]
+    mismatches, left_out = [], 0
+    for row in np.flatnonzero(_any(wrong)).tolist():
+        part = slice(int(low[row]), int(high[row]))
+        if rows.quality[row] == Quality.SUSPECT and any(
+            _leaves_out_some(name, rows, row, answers[part]) for answers in (logged.last, logged.first)
+        ):
+            left_out += int(high[row] - low[row] - rows.count[row])
+        else:
+            mismatches.append(_mismatch(name, rows, row, wrong, stored, expected))
+    return mismatches, left_out
+
+
+def _leaves_out_some(name: SeriesName, rows: Rows, row: int, answers: F64) -> bool:
+    statistics = {column: float(values[row]) for column, values in rows.statistics.items()}
+    resolution = Measurand(name[1]).facts.resolution
+    return is_all_but_some(answers, int(rows.count[row]), statistics, rtol=RELATIVE_TOLERANCE, atol=resolution)
 
 
 def overlapping(rows: Rows) -> NDArray[np.intp]:
@@ -227,8 +249,8 @@ def _read_stored(connection: Connection, gateway: str) -> Stored:
 
 def _read_rows(connection: Connection, gateway: str) -> dict[SeriesName, Rows]:
     found = connection.cursor(binary=True).execute(
-        "SELECT meter, measurand, instant_us(first_at), instant_us(last_at), count, mean, minimum, maximum"
-        " FROM reading WHERE gateway_id = %s ORDER BY first_at, sequence",
+        "SELECT meter, measurand, instant_us(first_at), instant_us(last_at), count, quality, mean, minimum,"
+        " maximum FROM reading WHERE gateway_id = %s ORDER BY first_at, sequence",
         (gateway,),
     )
     by_series: dict[SeriesName, list[tuple[object, ...]]] = defaultdict(list)
@@ -238,11 +260,12 @@ def _read_rows(connection: Connection, gateway: str) -> dict[SeriesName, Rows]:
 
 
 def _rows(rows: list[tuple[object, ...]]) -> Rows:
-    first, last, count, mean, minimum, maximum = zip(*rows, strict=True)
+    first, last, count, quality, mean, minimum, maximum = zip(*rows, strict=True)
     floats = {"mean": mean, "minimum": minimum, "maximum": maximum}
     return Rows(
         np.array(first, dtype=np.int64),
         np.array(last, dtype=np.int64),
         np.array(count, dtype=np.int64),
         {column: np.array(values, dtype=np.float64) for column, values in floats.items()},
+        np.array(quality, dtype=np.int64),
     )

@@ -58,7 +58,8 @@ def check_machine(config: Config) -> None:
     Raises:
         SettingError: it could not; as the gateway itself would say it.
     """
-    Bridge(config.buses, config.meters, SystemClock(), config.profile_folders)  # profiles and addresses; opens no line
+    # looks at profiles and addresses; opens no line
+    Bridge(config.buses, config.meters, SystemClock(), config.profile_folders)
     _check_store(Path(config.store.folder))
     if config.update is not None:
         _check_root(Path(config.update.root))

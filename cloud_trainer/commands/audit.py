@@ -53,6 +53,7 @@ def table(result: "Audit") -> str:
         ("not expanded", f"{result.unexpanded}"),
         ("rows", f"{result.rows}"),
         ("values compared", f"{result.values} of {result.values_logged} given out"),
+        ("not believed", f"{result.left_out}, in rows that say so"),
         ("mismatches", f"{result.mismatches}"),
         ("ticks stored twice", f"{result.twice}"),
         ("verdict", "every value is what was given out" if result.passed else "FAILED"),

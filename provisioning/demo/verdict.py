@@ -54,7 +54,10 @@ def _records(report: Facts, audit: Facts) -> Check:
 
 
 def _values(audit: Facts) -> Check:
-    shown = f"{audit['values']} values given out, all in {audit['rows']} rows: {audit['mismatches']} mismatches"
+    shown = (
+        f"{audit['values']} values in {audit['rows']} rows, {audit['left_out']} not believed: "
+        f"{audit['mismatches']} mismatches"
+    )
     return Check("values", audit["rows"] > 0 and audit["passed"], shown)
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from cloud_trainer.audit import Audit, Rows, audit, compare, overlapping
 from cloud_trainer.simulator_log import LoggedSeries
+from firmware_bridge.reading import Quality
 from tests.sim.audited_site import fill
 from tests.sim.cloud_records import GATEWAY, POLL_US
 
@@ -20,7 +21,9 @@ COLUMNS = (
 )
 
 
-def rows(first: list[int], last: list[int], of: Callable[[int, int], list[float]]) -> Rows:
+def rows(
+    first: list[int], last: list[int], of: Callable[[int, int], list[float]], quality: Quality = Quality.GOOD
+) -> Rows:
     """Rows that cover the ticks `first..last`, with the statistics of the values that `of` gives for them."""
     values = [of(a, b) for a, b in zip(first, last, strict=True)]
     statistic = {
@@ -33,6 +36,7 @@ def rows(first: list[int], last: list[int], of: Callable[[int, int], list[float]
         np.array(last, dtype=np.int64) * POLL_US,
         np.array([len(v) for v in values], dtype=np.int64),
         {column: np.array(v, dtype=np.float64) for column, v in statistic.items()},
+        np.full(len(values), quality, dtype=np.int64),
     )
 
 
@@ -54,7 +58,7 @@ def test_rows_made_of_the_log_fit_it(values: dict[int, float], spans: list[tuple
         [first + more for first, more in spans],
         lambda a, b: [values[tick] for tick in range(a, b + 1) if tick in values],
     )
-    assert compare(POWER, stored, logged(values), POLL_US) == []
+    assert compare(POWER, stored, logged(values), POLL_US) == ([], 0)
 
 
 @given(values=VALUES.filter(bool), data=st.data())
@@ -64,24 +68,37 @@ def test_a_row_with_one_value_off_does_not_fit(values: dict[int, float], data: s
     row = data.draw(st.integers(0, len(ticks) - 1))
     column = data.draw(st.sampled_from(("mean", "minimum", "maximum")))
     stored.statistics[column][row] += data.draw(st.sampled_from((-0.3, 0.3)))
-    (found,) = compare(POWER, stored, logged(values), POLL_US)
+    ((found,), _) = compare(POWER, stored, logged(values), POLL_US)
     assert (found.first_us, found.column) == (ticks[row] * POLL_US, column)
     assert found.logged == values[ticks[row]]
 
 
 def test_a_difference_within_the_resolution_fits() -> None:
     stored = rows([1], [1], lambda *_: [100.04])
-    assert compare(POWER, stored, logged({1: 100.0}), POLL_US) == []
+    assert compare(POWER, stored, logged({1: 100.0}), POLL_US) == ([], 0)
+
+
+@given(values=st.lists(st.floats(-1e4, 1e4), min_size=2, max_size=8), data=st.data())
+def test_a_suspect_row_may_leave_out_what_was_not_believed_and_only_that(values: list[float], data: st.DataObject):
+    given_out = logged(dict(enumerate(values)))
+    kept = data.draw(st.lists(st.sampled_from(range(len(values))), min_size=1, max_size=len(values) - 1, unique=True))
+    last = len(values) - 1
+    suspect = rows([0], [last], lambda *_: [values[place] for place in kept], Quality.SUSPECT)
+    assert compare(POWER, suspect, given_out, POLL_US) == ([], len(values) - len(kept))
+    good = rows([0], [last], lambda *_: [values[place] for place in kept])
+    assert len(compare(POWER, good, given_out, POLL_US)[0]) == 1
+    suspect.statistics["maximum"][0] += 30_000
+    assert len(compare(POWER, suspect, given_out, POLL_US)[0]) == 1
 
 
 def test_a_value_where_none_was_given_out_does_not_fit() -> None:
-    (found,) = compare(POWER, rows([1], [1], lambda *_: [5.0]), logged({}), POLL_US)
+    ((found,), _) = compare(POWER, rows([1], [1], lambda *_: [5.0]), logged({}), POLL_US)
     assert (found.column, found.stored, found.logged) == ("count", 1.0, 0.0)
 
 
 @pytest.mark.parametrize(("value", "fits"), [(1.0, True), (2.0, True), (1.5, False)])
 def test_a_tick_answered_twice_fits_its_first_or_its_last_answer(value: float, *, fits: bool) -> None:
-    found = compare(POWER, rows([7], [7], lambda *_: [value]), logged({7: 2.0}, first={7: 1.0}), POLL_US)
+    found, _ = compare(POWER, rows([7], [7], lambda *_: [value]), logged({7: 2.0}, first={7: 1.0}), POLL_US)
     assert (found == []) == fits
 
 
