@@ -82,8 +82,8 @@ class Fit(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_possible(self) -> bool:
         """Whether it may be the one at all."""
-        is_wrong = self.recognition.is_refuted or Measurand.FREQUENCY_HZ in self.signs.implausible
-        return not is_wrong and self.bits >= POSSIBLE_BITS
+        is_nonsense = Measurand.FREQUENCY_HZ in self.signs.implausible and not self.is_named
+        return not (self.recognition.is_refuted or is_nonsense) and self.bits >= POSSIBLE_BITS
 
     @property
     def is_named(self) -> bool:
@@ -179,7 +179,8 @@ def _fit(examination: Examination, profile: Profile) -> Fit:
 def _sureness(best: Fit, rivals: Sequence[Fit]) -> Sureness:
     if rivals or not (best.signs.plausible or best.is_sunspec):
         return Sureness.UNSURE
-    if best.is_named and best.signs.bits >= (0.0 if best.is_sunspec else CERTAIN_SIGNS_BITS):
+    is_agreed = best.signs.bits >= (0.0 if best.is_sunspec else CERTAIN_SIGNS_BITS)
+    if best.is_named and is_agreed and not best.signs.implausible:
         return Sureness.CERTAIN
     return Sureness.LIKELY if best.bits >= LIKELY_BITS else Sureness.UNSURE
 

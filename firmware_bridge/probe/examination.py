@@ -14,7 +14,7 @@ from firmware_bridge.measurand import Measurand
 from firmware_bridge.poll_plan import WireCost, plan
 from firmware_bridge.probe.asks import LACKING_CODES, Ask, Heard, Identify, Read, Refused, Silence, Texts, Wire, Words
 from firmware_bridge.probe.plan import PATIENCE, deadline_s
-from firmware_bridge.probe.vital_signs import VitalSigns, vital_registers, vital_signs
+from firmware_bridge.probe.vital_signs import BITS_PER_VALUE_MAX, VitalSigns, vital_registers, vital_signs
 from firmware_bridge.profile import Profile, Register, placed
 from firmware_bridge.read_limits import aligned
 from firmware_bridge.sunspec import Walk
@@ -99,11 +99,13 @@ class Examination(msgspec.Struct, frozen=True, kw_only=True):
         return recognise(profile, words, objects=self.texts, unit=self.unit)
 
     def signs(self, profile: Profile) -> VitalSigns:
-        """What the profile's registers say, in the word order in which they make most sense; its own if in doubt."""
+        """What the profile's registers say: in its word order, or in the other where only that makes sense."""
         registers = [one for group in vital_registers(profile) for one in group]
         own = profile.file.word_order
         other = WordOrder.LOW_FIRST if own is WordOrder.HIGH_FIRST else WordOrder.HIGH_FIRST
-        return max((vital_signs(registers, self.words_of, order) for order in (own, other)), key=lambda one: one.bits)
+        usual, turned = (vital_signs(registers, self.words_of, order) for order in (own, other))
+        is_mains = turned.frequency_hz is not None or turned.volts
+        return turned if is_mains and turned.bits >= usual.bits + BITS_PER_VALUE_MAX else usual
 
     def groups_there(self, profile: Profile) -> int:
         """How many of the groups that were looked at the device has, in part at least."""
@@ -170,13 +172,15 @@ def _placed(
 
 def _look(questions: "_Questions", examination: Examination, profile: Profile) -> Generator[Ask, Heard, bool]:
     """Read what the profile says of frequency, voltage, power; whether it may be the one."""
-    if examination.recognition(profile).is_refuted:
+    recognition = examination.recognition(profile)
+    if recognition.is_refuted:
         return False
     for group in vital_registers(profile):
         if group:
             yield from questions.group(profile, group)
         signs = examination.signs(profile)
-        if Measurand.FREQUENCY_HZ in signs.implausible or (examination.lacks(profile) and not signs.plausible):
+        is_wrong = Measurand.FREQUENCY_HZ in signs.implausible or (examination.lacks(profile) and not signs.plausible)
+        if is_wrong and recognition.confidence != "high":
             return False
     return True
 

@@ -109,6 +109,18 @@ def test_a_name_without_a_value_that_agrees_is_not_enough():
     assert any("no values" in reason for reason in one.reasons)
 
 
+def test_a_named_device_with_an_odd_value_is_still_named_and_the_value_told():
+    # some firmware of the EM340 shows a decimal more
+    one = told(meter("carlo_gavazzi_em340", {**EVENING, "frequency_hz": 500.2}, says=NAMES["carlo_gavazzi_em340"]))
+    assert (one.profile, one.sureness) == ("carlo_gavazzi_em340", Sureness.LIKELY)
+    assert any("implausible: frequency_hz = 500" in reason for reason in one.reasons)
+
+
+def test_a_power_alone_does_not_make_words_swapped():
+    device = meter("victron_gx", {**EVENING, "active_power_w": 1e-30})
+    assert not told(device).is_swapped
+
+
 def test_registers_that_are_all_zero_are_nobody():
     zeros = Device({(function, address): 0 for function in (3, 4) for address in range(0x10000)})
     assert told(zeros).sureness in (Sureness.UNKNOWN, Sureness.UNSURE)
