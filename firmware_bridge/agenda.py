@@ -183,13 +183,12 @@ class Agenda:
 
 def _cuts(block: Block) -> list[int]:
     """Addresses at which the block can be cut without tearing a value, or leaving an even device's grid."""
-    starts = {register.start for register in block.registers}
-    return [
-        cut
-        for cut in starts
-        if not any(register.start < cut < register.end for register in block.registers)
-        and not (block.even and (cut - block.address) % 2)
-    ]
+    cuts, reached = [], block.address
+    for start, end in sorted((register.start, register.end) for register in block.registers):
+        if start >= reached and not (block.even and (start - block.address) % 2):
+            cuts.append(start)
+        reached = max(reached, end)
+    return cuts
 
 
 def _piece(block: Block, address: int, count: int) -> Block:

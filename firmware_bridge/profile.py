@@ -40,12 +40,17 @@ class Register(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def start(self) -> int:
         """The lowest address that the value needs."""
-        return min(place for place, _ in self.places)
+        return self.address if self._is_alone else min(place for place, _ in self.places)
 
     @property
     def end(self) -> int:
         """The address after the last register that the value needs."""
-        return max(place + words for place, words in self.places)
+        return self.address + self.type.words if self._is_alone else max(sum(place) for place in self.places)
+
+    @property
+    def _is_alone(self) -> bool:
+        """Whether it needs nothing besides itself: most are, and they are asked about often on a bad line."""
+        return self.scale_address is None and not self.plus and not self.minus
 
     @property
     def places(self) -> list[tuple[int, int]]:
