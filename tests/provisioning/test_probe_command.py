@@ -3,6 +3,7 @@ import os
 import msgspec
 import pytest
 
+from firmware_bridge.catalog import load_profile, profile_names
 from firmware_bridge.errors import Exit, NotFoundError, SettingError
 from firmware_bridge.probe.adapters import Adapter
 from gateway.config import load
@@ -116,6 +117,21 @@ def test_five_meters_behind_a_transparent_converter_are_named(tmp_path):
     check(result)
     assert any("choose rtu+tcp" in note for note in result["notes"])
     assert "rtu+tcp://" in result["suggestion"]
+
+
+@pytest.mark.slow
+def test_no_device_of_any_profile_is_taken_for_another(tmp_path):
+    profiles = [one for one in map(load_profile, profile_names()) if one.file.protocol == "modbus"]
+    who = {unit: one.name for unit, one in enumerate(profiles, 2) if one.name != "victron_gx"} | {100: "victron_gx"}
+    with simulated(tmp_path, 'kind = "tcp"', who) as line:
+        result = Prober(tmp_path, "--tcp", line.url.partition("://")[2], "--listen", "0").run()
+    assert {one["unit"] for one in result["devices"]} == set(who)
+    for one in result["devices"]:
+        if one["sureness"] in ("certain", "likely"):
+            assert one["profile"] == who[one["unit"]]
+        else:
+            assert who[one["unit"]] in {one["profile"], *one["rivals"]}
+    assert sum(one["sureness"] in ("certain", "likely") for one in result["devices"]) > len(who) / 2
 
 
 def serial_line(folder, baud: int, parity: str, stop_bits: int = 1) -> str:
