@@ -76,8 +76,9 @@ class VitalSigns(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def volts(self) -> list[float]:
-        """The phases that are under voltage."""
-        return [self.plausible[one] for one in _VOLTAGES if one in self.plausible]
+        """The phases that are under voltage; of a meter that tells no phases apart, its one voltage."""
+        phases = [self.plausible[one] for one in _VOLTAGES[1:] if one in self.plausible]
+        return phases or [self.plausible[one] for one in _VOLTAGES[:1] if one in self.plausible]
 
 
 def vital_registers(profile: Profile) -> list[list[Register]]:

@@ -45,6 +45,13 @@ def test_a_home_in_service_is_plausible():
     assert signs.bits > 2 * BITS_PER_VALUE_MAX
 
 
+def test_a_mean_voltage_is_no_phase_of_its_own():
+    meter = load_profile("sunspec_meter_float")
+    together = {Measurand.VOLTAGE_V: 229.0, Measurand.VOLTAGE_L1_V: 230.0, Measurand.VOLTAGE_L2_V: 228.0}
+    assert vital_signs(registers(meter), floats(together), HIGH).volts == [230.0, 228.0]
+    assert vital_signs(registers(meter), floats({Measurand.VOLTAGE_V: 229.0}), HIGH).volts == [229.0]
+
+
 def test_in_the_wrong_word_order_it_is_not():
     values = {Measurand.FREQUENCY_HZ: 50.02, Measurand.VOLTAGE_L1_V: 231.4}
     right = vital_signs(registers(SDM630), floats(values), HIGH)
