@@ -89,10 +89,11 @@ class Receiver:
     def give_up(self) -> None:
         """The request under way will not be answered in time; what has come of it may be its late answer."""
         if self._request is not None:
+            passed_over = self._wire.judge(self._request, self._received).passed_over
             self._note_lost(self._request)
             received = self._received.removeprefix(self._request.frame)
             self._request, self._received = None, b""
-            self._hear_stray(received)
+            self._hear_stray(received, passed_over)
 
     def take_late(self) -> list[Frame]:
         """The whole frames that were no answer when they came, since the last call."""
@@ -112,11 +113,13 @@ class Receiver:
         self._hear_stray(verdict.rest)
         return verdict
 
-    def _hear_stray(self, data: bytes) -> None:
+    def _hear_stray(self, data: bytes, passed_over: tuple[Frame, ...] = ()) -> None:
+        """Frames that were `passed_over` have been compared with a request: in what they differ is known."""
         if data:
+            known = {(frame.unit, frame.function, frame.count): frame for frame in passed_over}
             frames, self._stray = self._wire.take_frames(self._stray + data)
             for frame in frames:
-                self._note(frame)
+                self._note(known.get((frame.unit, frame.function, frame.count), frame))
 
     def _note(self, frame: Frame) -> None:
         """A frame that was asked for earlier is late; another is wrong in what it differs by."""

@@ -46,6 +46,25 @@ def test_what_a_frame_differs_by_is_counted_unless_it_was_asked_for_earlier(line
     assert line.counts == {Fault.LENGTH: 2, Fault.OTHER_ANSWER: 1}
 
 
+@pytest.mark.parametrize(
+    ("stranger", "fault"),
+    [
+        (addresses(Asked(2, 4, 7, 2)), Fault.UNIT),
+        (addresses(Asked(1, 3, 7, 2)), Fault.FUNCTION),
+        (addresses(Asked(1, 4, 7, 3)), Fault.LENGTH),
+        (ANSWER[:-1], None),
+    ],
+)
+def test_what_a_frame_differs_by_is_counted_too_when_no_answer_follows_it(
+    line: Receiver, stranger: bytes, fault: Fault | None
+):
+    line.ask(REQUEST)
+    line.hear(stranger)
+    line.give_up()
+    assert line.counts == ({} if fault is None else {fault: 1})
+    assert len(line.take_late()) == (fault is not None)
+
+
 def test_the_answer_to_a_request_that_was_given_up_may_have_begun_before(line: Receiver):
     line.ask(REQUEST)
     line.hear(ANSWER[:5])
