@@ -16,11 +16,12 @@ from firmware_bridge.simulator.p1_telegram import P1Form
 from firmware_bridge.simulator.plant import Plant
 from firmware_bridge.simulator.replay import Replay
 from firmware_bridge.simulator.scenario import MeterSettings, Scenario
-from firmware_bridge.simulator.sender import Form, SendingMeter
+from firmware_bridge.simulator.sender import SendingMeter
 from firmware_bridge.simulator.sensor_frame import SensorForm
 from firmware_bridge.simulator.sml_file import SmlForm
 from firmware_bridge.simulator.source import Gauge, HouseSource, ReplaySource, Site, Source
 from firmware_bridge.simulator.tariffs import Energy, TwoTariffs
+from firmware_bridge.simulator.telegram import Form
 from firmware_bridge.simulator.utility_room import UtilityRoom
 from firmware_bridge.simulator.weather import Weather
 

@@ -11,16 +11,13 @@ from firmware_bridge.errors import SettingError
 from firmware_bridge.measurand import Measurand
 from firmware_bridge.simulator.frames import REGISTERS_MAX
 from firmware_bridge.simulator.nameplate import Nameplate
+from firmware_bridge.simulator.printed_units import si_per_unit
 from firmware_bridge.simulator.raw_type import RAW_TYPES, RawType
 from firmware_bridge.simulator.register import Register
 from firmware_bridge.simulator.register_map import Limits, RegisterMap
 from firmware_bridge.simulator.sunspec_chain import ModelChain, model_chain
 
 MAPS = Path(__file__).parents[1] / "maps"
-
-# What one of a unit is in the measurand's SI unit: with a prefix, or by a name of its own.
-_PREFIXES = {"": 1.0, "k": 1e3, "M": 1e6, "m": 1e-3}
-_NAMED = {("%", "1"): 1e-2, ("ppm", "1"): 1e-6, ("hPa", "Pa"): 100.0, ("bar", "Pa"): 1e5, ("l", "m³"): 1e-3}
 
 # Makers to whom the other direction is positive.
 _TURNED = ("generation_positive", "discharge_positive")
@@ -139,16 +136,6 @@ def _scale(measurand: Measurand, facts: Mapping[str, Any], tree: Mapping[str, An
         raise ValueError(f"scale of {measurand}")
     sign = facts.get("sign") or (tree.get("sign") if measurand.startswith("active_power") else None)
     return -scale if sign in _TURNED else scale
-
-
-def si_per_unit(measurand: Measurand, unit: str) -> float:
-    """What one of `unit` is in the SI unit of `measurand`; ValueError or KeyError when it is none of its units."""
-    si_unit = measurand.facts.unit
-    if (unit, si_unit) in _NAMED:
-        return _NAMED[unit, si_unit]
-    if not unit.endswith(si_unit):
-        raise ValueError(f"unit of {measurand}")
-    return _PREFIXES[unit.removesuffix(si_unit)]
 
 
 def _choices(measurand: Measurand, kind: RawType, facts: Mapping[str, Any]) -> tuple[tuple[int, int], ...]:

@@ -11,8 +11,8 @@ from firmware_bridge.reading import US_PER_S
 from firmware_bridge.simulator.faults import Fault, Values
 from firmware_bridge.simulator.reflected_crc import crc16_arc
 from firmware_bridge.simulator.register_map import Shown
-from firmware_bridge.simulator.sender import Moment, Telegram
 from firmware_bridge.simulator.tariffs import TwoTariffs
+from firmware_bridge.simulator.telegram import Moment, Telegram
 from firmware_bridge.simulator.wall_clock import zone_named
 
 _IDENTIFICATION = "/SWE5\\2SIMULATED"

@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 from firmware_bridge.errors import SettingError
 from firmware_bridge.measurand import Measurand
-from firmware_bridge.simulator.map_reader import si_per_unit
+from firmware_bridge.simulator.printed_units import si_per_unit
 from firmware_bridge.simulator.reflected_crc import crc32
 from firmware_bridge.simulator.register_map import Shown
-from firmware_bridge.simulator.sender import Moment, Telegram
+from firmware_bridge.simulator.telegram import Moment, Telegram
 
 Body = Literal["json", "cbor"]
 

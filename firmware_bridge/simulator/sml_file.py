@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from firmware_bridge.measurand import Measurand
 from firmware_bridge.simulator.reflected_crc import crc16_x25
 from firmware_bridge.simulator.register_map import Shown
-from firmware_bridge.simulator.sender import Moment, Telegram
+from firmware_bridge.simulator.telegram import Moment, Telegram
 
 _ESCAPE = b"\x1b" * 4
 _BEGIN, _END = b"\x01" * 4, b"\x1a"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from firmware_bridge.measurand import Measurand
 from firmware_bridge.reading import MeterId, UtcUs
-from firmware_bridge.simulator.faults import Spike, Stuck
+from firmware_bridge.simulator.faults import RollOver, Spike, Stuck, SwappedMeter, ZeroDip
 from firmware_bridge.simulator.frames import ModbusException, Read
 from firmware_bridge.simulator.house import House
 from firmware_bridge.simulator.map_reader import load_register_map
@@ -131,6 +131,36 @@ def test_a_spike_shows_in_its_register_alone():
     true, false = one.snapshot(NOON_US).shown, one.snapshot(NOON_US, (spike,)).shown
     assert false == {**true, Measurand.ACTIVE_POWER_W: 60_000.0}
     assert struct.unpack(">f", one.answer(Read(4, 0x34, 2), NOON_US, (spike,)).words) == (60_000.0,)
+
+
+def test_a_counter_rolls_over_in_its_registers():
+    one = meter("carlo_gavazzi_em340")
+    over = RollOver(
+        meter=one.name,
+        from_us=NOON_US,
+        until_us=UtcUs(NOON_US + 20 * 3600 * S_US),
+        register=Measurand.ENERGY_IMPORT_WH,
+    )
+    hours = range(0, 20, 3)
+    shown = [one.snapshot(UtcUs(NOON_US + hour * 3600 * S_US), (over,)).shown for hour in hours]
+    imported = [values[Measurand.ENERGY_IMPORT_WH] for values in shown]
+    assert all(wh > 2.147e11 for wh in imported[:4])
+    assert all(wh < 50_000 for wh in imported[4:])
+    assert imported[4:] == sorted(imported[4:])
+    assert all(values[Measurand.ENERGY_EXPORT_WH] < 2e7 for values in shown)
+
+
+def test_a_dip_takes_the_counters_and_a_swap_the_number():
+    one = meter("carlo_gavazzi_em340")
+    span = {"meter": one.name, "from_us": NOON_US, "until_us": UtcUs(NOON_US + 600 * S_US)}
+    true, dip = one.snapshot(NOON_US).shown, one.snapshot(NOON_US, (ZeroDip(**span),)).shown
+    assert {name: value for name, value in dip.items() if not name.facts.is_counter} == {
+        name: value for name, value in true.items() if not name.facts.is_counter
+    }
+    assert {value for name, value in dip.items() if name.facts.is_counter} == {0.0}
+    serial = Read(3, 0x5000, 7)
+    before, after = (one.answer(serial, NOON_US, faults) for faults in ((), (SwappedMeter(**span),)))
+    assert before.words != after.words
 
 
 def test_a_scanner_does_not_fill_the_memory():

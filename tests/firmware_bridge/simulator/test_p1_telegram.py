@@ -9,8 +9,8 @@ from firmware_bridge.measurand import Measurand
 from firmware_bridge.reading import US_PER_S, UtcUs
 from firmware_bridge.simulator.p1_telegram import P1Form
 from firmware_bridge.simulator.reflected_crc import crc16_arc
-from firmware_bridge.simulator.sender import Moment
 from firmware_bridge.simulator.tariffs import TwoTariffs
+from firmware_bridge.simulator.telegram import Moment
 
 ZONE = "Europe/Amsterdam"
 NIGHT_S = int(datetime(2026, 10, 25, tzinfo=UTC).timestamp())

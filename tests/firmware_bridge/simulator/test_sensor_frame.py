@@ -7,8 +7,8 @@ from firmware_bridge.measurand import Measurand
 from firmware_bridge.reading import MeterId, UtcUs
 from firmware_bridge.simulator.faults import Sentinel
 from firmware_bridge.simulator.map_reader import load_profile_tree
-from firmware_bridge.simulator.sender import Moment
 from firmware_bridge.simulator.sensor_frame import SensorForm, frame
+from firmware_bridge.simulator.telegram import Moment
 
 ONE = {"fields": {"temperature_c": {"code": "temperature_c", "unit": "°C", "scale": 1}}}
 ALL = load_profile_tree("serial_sensor")

@@ -5,8 +5,8 @@ import pytest
 from firmware_bridge.measurand import Measurand
 from firmware_bridge.reading import UtcUs
 from firmware_bridge.simulator.reflected_crc import crc16_x25
-from firmware_bridge.simulator.sender import Moment
 from firmware_bridge.simulator.sml_file import SmlForm, transported
+from firmware_bridge.simulator.telegram import Moment
 
 VALUES = dict.fromkeys(SmlForm.measurands, 0.0) | {
     Measurand.ENERGY_IMPORT_WH: 1_234_567.89,
