@@ -13,8 +13,6 @@ from firmware_bridge.simulator.three_phase import Split, three_phase
 # A meter was in use before the scenario begins, Wh; low enough for a float counter to show 1 Wh.
 _BEFORE_WH = (200_000.0, 2_000_000.0)
 
-_IMPORTS = (Measurand.ENERGY_IMPORT_L1_WH, Measurand.ENERGY_IMPORT_L2_WH, Measurand.ENERGY_IMPORT_L3_WH)
-
 
 class Instrument:
     """One measuring device: the flow at its terminals, on three phases, and its counters."""
@@ -27,6 +25,7 @@ class Instrument:
         self._roots = [stream_root(seed + unit, stream) for stream in range(7)]
         self._before_wh = [self._between(6, place, *_BEFORE_WH) for place in (0, 1)]
         self._weights = [self._between(6, place, 0.6, 1.4) for place in (2, 3, 4)]
+        self._shares = [weight / sum(self._weights) for weight in self._weights]
 
     def serial_number(self, faults: Iterable[Fault] = ()) -> int:
         """That of the meter, or of the one that is in its place."""
@@ -44,13 +43,15 @@ class Instrument:
 
     def _energy(self, flow: Flow) -> Values:
         drawn_wh, fed_wh = flow.import_wh + self._before_wh[0], flow.export_wh + self._before_wh[1]
-        shares = [weight / sum(self._weights) for weight in self._weights]
+        share1, share2, share3 = self._shares
         return {
             Measurand.ENERGY_IMPORT_WH: drawn_wh,
             Measurand.ENERGY_EXPORT_WH: fed_wh,
             Measurand.ENERGY_TOTAL_WH: drawn_wh + fed_wh,
-            **{measurand: drawn_wh * share for measurand, share in zip(_IMPORTS, shares, strict=True)},
-            Measurand.ENERGY_EXPORT_L1_WH: fed_wh * shares[0],
+            Measurand.ENERGY_IMPORT_L1_WH: drawn_wh * share1,
+            Measurand.ENERGY_IMPORT_L2_WH: drawn_wh * share2,
+            Measurand.ENERGY_IMPORT_L3_WH: drawn_wh * share3,
+            Measurand.ENERGY_EXPORT_L1_WH: fed_wh * share1,
             # a thousand for each kilowatt-hour, as most counters have printed on them
             Measurand.PULSE_COUNT: drawn_wh // 1.0,
         }

@@ -52,6 +52,11 @@ class Register:
         return bool(self.plus or self.minus)
 
     @property
+    def is_plain(self) -> bool:
+        """Whether it is one register, times a constant."""
+        return not (self.is_sum or self.choices or self.scale_address is not None)
+
+    @property
     def places(self) -> list[tuple[int, int]]:
         """Address and count of everything that the value takes."""
         places = [(address, self.type.words) for address in (self.address, *self.plus, *self.minus)]
@@ -72,10 +77,14 @@ class Register:
         """
         if self.choices:
             return self._choice(value)
-        if not (self.plus or self.minus):
-            raw = self._fit(self._total(value, exponent))
+        if not self.is_sum:
+            raw = self.raw(value, exponent)
             return Raws({self.address: raw}, raw * self._factor(exponent))
         return self._sum(value, exponent, borrowed or {})
+
+    def raw(self, value: float, exponent: int = 0) -> float:
+        """The raw value of a plain register."""
+        return self._fit(self._total(value, exponent))
 
     def _sum(self, value: float, exponent: int, others: Mapping[int, float]) -> Raws:
         rest = self._total(value, exponent)
