@@ -7,9 +7,9 @@ on a line would cost all other devices the full time-out.
 
 # RFC 6298, 2.3: weights of a new sample in the mean and in the deviation; deviations that are waited.
 _MEAN_WEIGHT, _DEVIATION_WEIGHT, _DEVIATIONS = 1 / 8, 1 / 4, 4
-# What RFC 6298 calls the clock's granularity: a busy gateway may look at the line a tenth of a second late,
+# What RFC 6298 calls the clock's granularity: what stands between may hold an answer back for a sixth of a second,
 # and a device is not called silent for that.
-GRANULARITY_S = 0.1
+GRANULARITY_S = 0.15
 # What a device that never answered, or has not for long, gets: the others wait for it in vain.
 PROBE_S = 0.3
 # But each time after this many it gets all the installer allows: it may just be slow.

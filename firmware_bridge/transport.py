@@ -36,6 +36,9 @@ from firmware_bridge.verdict import GATEWAY_CODES, Fault, Frame, Request, State,
 _IDLE_SERIAL_S = 0.035
 _IDLE_NETWORK_S = 0.25
 
+# A loop that comes to a deadline so much later was busy: what came meanwhile has not been looked at yet.
+_LATE_LOOK_S = 0.01
+
 # Vendor, product code and revision, each in a reply of its own if it is long.
 _IDENTITY_REQUESTS_MAX = 4
 _BASIC_OBJECTS = 1
@@ -76,6 +79,7 @@ class ModbusLine:
         self._deadline: asyncio.Timeout | None = None
         self._trouble: BusError | None = None
         self._idle_call: asyncio.TimerHandle | None = None
+        self._deadline_call: asyncio.TimerHandle | None = None
 
     @property
     def counts(self) -> Counter[Fault]:
@@ -158,10 +162,11 @@ class ModbusLine:
         self._asked, self._request, self._trouble = f"bus={self._bus.name} {asked}", None, None
         client = await self._open()
         try:
-            async with asyncio.timeout(wait_s) as self._deadline:
+            async with asyncio.timeout(None) as self._deadline:
+                self._wait_until(_now_s() + wait_s)
                 if self._timer is not None:
                     await self._keep_silence(self._timer)
-                    self._deadline.reschedule(_now_s() + wait_s)
+                    self._wait_until(_now_s() + wait_s)
                 reply = await ask(client)
         except TimeoutError:
             raise self._trouble or self._silence(wait_s) from None
@@ -170,9 +175,10 @@ class ModbusLine:
             raise self._trouble from error
         finally:
             self._deadline = None
-            if self._idle_call is not None:
-                self._idle_call.cancel()
-                self._idle_call = None
+            for call in (self._idle_call, self._deadline_call):
+                if call is not None:
+                    call.cancel()
+            self._idle_call = self._deadline_call = None
             if not self._is_fit_for_next():
                 self.close()
         if reply.isError():
@@ -264,6 +270,18 @@ class ModbusLine:
             self._end_read(BadReplyError(f"bad reply: {verdict.detail} {self._asked}"))
         elif verdict.state is State.EXCEPTION:
             self._end_read(_refusal(verdict.code, self._asked))
+
+    def _wait_until(self, at_s: float) -> None:
+        if self._deadline_call is not None:
+            self._deadline_call.cancel()
+        self._deadline_call = asyncio.get_running_loop().call_at(at_s, self._on_deadline, at_s)
+
+    def _on_deadline(self, at_s: float) -> None:
+        """Whoever was busy when the answer came looks once more before calling the meter silent."""
+        if _now_s() - at_s > _LATE_LOOK_S:
+            self._wait_until(_now_s() + _LATE_LOOK_S)
+        elif self._deadline is not None:
+            self._deadline.reschedule(0)  # long ago: the read ends in this turn of the loop
 
     def _end_read(self, trouble: BusError) -> None:
         if self._deadline is not None and self._trouble is None and not self._deadline.expired():

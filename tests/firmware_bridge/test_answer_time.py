@@ -19,19 +19,19 @@ def test_a_device_that_never_answered_gets_all_there_is_then_a_probe():
     assert deadlines_s == [TIMEOUT_S, PROBE_S, PROBE_S, PROBE_S, TIMEOUT_S, PROBE_S, PROBE_S, PROBE_S, TIMEOUT_S]
 
 
-def test_a_device_that_answers_at_once_is_not_waited_for_long_but_for_a_tenth_of_a_second():
+def test_a_device_that_answers_at_once_is_waited_for_as_long_as_a_busy_gateway_may_look_away():
     assert learned(*[0.005] * 50).deadline_s(0) == pytest.approx(0.005 + GRANULARITY_S)
 
 
 def test_a_slow_device_gets_its_time_and_one_that_wavers_more():
     steady, wavering = learned(*[0.5] * 50), learned(*[0.3, 0.7] * 25)
-    assert 0.5 < steady.deadline_s(0) <= 0.6
+    assert 0.5 < steady.deadline_s(0) <= 0.65
     assert wavering.deadline_s(0) > 0.7
 
 
 def test_each_silence_doubles_the_deadline_twice():
     deadlines_s = [learned(*[0.025] * 50).deadline_s(silences) for silences in range(4)]
-    assert deadlines_s == pytest.approx([0.125, 0.25, 0.5, 0.5])
+    assert deadlines_s == pytest.approx([0.175, 0.35, 0.7, 0.7])
 
 
 @pytest.mark.parametrize("silences", range(4))

@@ -433,6 +433,7 @@ class TestSerial:
             wire.slaves.say(b"\xff" + late[:4])
             await _next_packet()
             wire.slaves.say(late[4:])
+            await _next_packet()
             wire.slaves.behaviours[1] = addresses
             assert await line.read(1, 4, 7, 3) == [7, 8, 9]
             assert line.counts == {Fault.OTHER_ANSWER: 1}

@@ -155,7 +155,8 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Lived:
 def test_every_instant_of_the_grid_is_swept_exactly_once(lived: Lived):
     swept: dict[tuple[str, int], list[int]] = {}
     for line in lived.given_out:
-        swept.setdefault((line["meter"], line["address"]), []).append(floor_us(line["at_us"], POLL_US))
+        if line["values"]:  # a serial number is read once in a while
+            swept.setdefault((line["meter"], line["address"]), []).append(floor_us(line["at_us"], POLL_US))
     assert {meter for meter, _ in swept} == {"main", "roof"}
     for ticks in swept.values():
         assert ticks == lived.ticks
