@@ -95,6 +95,7 @@ class Plausibility:
             for place, measurand in enumerate(measurands)
             if measurand.facts.rate_max_per_s is not None
         ]
+        self._steady_at = {steady.place: steady for steady in self._steady}
         self._counting = [
             _Counting(place, measurand, Counter(counters[measurand], (states or {}).get(measurand)))
             for place, measurand in enumerate(measurands)
@@ -172,8 +173,13 @@ class Plausibility:
                     check.note_failure()
                 if not check.is_ignored:
                     blamed += check.blamed
-        for place in blamed:
-            qualities[place], verdict.reasons[place] = _SUSPECT, Reason.CROSS
+        self._blame(verdict, blamed)
+
+    def _blame(self, verdict: RowVerdict, places: Sequence[int]) -> None:
+        for place in places:
+            verdict.qualities[place], verdict.reasons[place] = _SUSPECT, Reason.CROSS
+            if (steady := self._steady_at.get(place)) is not None:
+                steady.withdraw()
 
     def _tally(self, reasons: Mapping[int, Reason], instants: Sequence[UtcUs]) -> None:
         for place, reason in reasons.items():
@@ -184,7 +190,17 @@ class Plausibility:
 class _Steady:
     """A series that cannot change faster than its rate."""
 
-    __slots__ = ("_at_us", "_held", "_held_us", "_is_believed", "_rate_per_s", "_read_us", "_value", "place")
+    __slots__ = (
+        "_at_us",
+        "_before",
+        "_held",
+        "_held_us",
+        "_is_believed",
+        "_rate_per_s",
+        "_read_us",
+        "_value",
+        "place",
+    )
 
     def __init__(self, place: int, rate_per_s: float) -> None:
         self.place = place
@@ -193,6 +209,8 @@ class _Steady:
         self._value: float | None = None
         self._at_us = self._held_us = self._read_us = _NEVER_US
         self._held: float | None = None
+        # the level before the last read, and its instant
+        self._before: tuple[float | None, UtcUs] = (None, _NEVER_US)
         self._is_believed = True
 
     def believes(self, value: float, at_us: UtcUs) -> bool:
@@ -203,11 +221,18 @@ class _Steady:
         self._is_believed = self._reaches(self._value, self._at_us, value, at_us) or (
             self._held is not None and self._reaches(self._held, self._held_us, value, at_us)
         )
+        self._before = self._value, self._at_us
         if self._is_believed:
             self._value, self._at_us, self._held = value, at_us, None
         else:
             self._held, self._held_us = value, at_us
         return self._is_believed
+
+    def withdraw(self) -> None:
+        """The last value is suspect for another reason: it may yet be confirmed, but is no level to go on from."""
+        if self._held is None:
+            self._held, self._held_us = self._value, self._at_us
+            self._value, self._at_us = self._before
 
     def _reaches(self, level: float | None, level_us: UtcUs, value: float, at_us: UtcUs) -> bool:
         if level is None:

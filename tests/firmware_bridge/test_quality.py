@@ -158,6 +158,17 @@ def test_only_values_of_one_request_are_held_against_each_other_and_a_frequency_
         assert judge_of(list(SINGLE)).judge(values, instants).qualities == [GOOD, GOOD, GOOD, quality]
 
 
+def test_what_its_neighbours_contradict_is_no_level_to_go_on_from_but_can_be_confirmed():
+    mains_v = [230.0, 230.0, 230.0, 230.0, None, None]
+    rows = [
+        {M.VOLTAGE_V: volt, M.FREQUENCY_HZ: hertz}
+        for volt, hertz in zip(mains_v, [50.0, 0.0, 0.0, 50.0, 0.0, 0.0], strict=True)
+    ]
+    verdicts = judged(rows[0], *rows[1:])
+    assert [one.qualities[1] for one in verdicts] == [GOOD, SUSPECT, SUSPECT, GOOD, SUSPECT, GOOD]
+    assert [one.reasons.get(1) for one in verdicts[1:5]] == [Reason.RATE, Reason.CROSS, None, Reason.RATE]
+
+
 def test_a_meter_that_means_something_else_is_believed_from_the_third_read_on():
     odd = {**SINGLE, M.CURRENT_A: 0.0}
     assert [verdict.qualities[0] for verdict in judged(odd, *[odd] * 9)] == [SUSPECT, SUSPECT, *[GOOD] * 8]
