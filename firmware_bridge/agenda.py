@@ -6,14 +6,12 @@ first contact and after each silence, because that is when somebody may have swa
 """
 
 from collections import deque
-from collections.abc import Collection, Iterable
-
-import msgspec
+from collections.abc import Collection, Iterable, Sequence
 
 from firmware_bridge.identity import SERIAL_NUMBER, question, recognise
 from firmware_bridge.late_reply import parts
 from firmware_bridge.poll_plan import Block, WireCost, plan, split
-from firmware_bridge.profile import Profile, placed
+from firmware_bridge.profile import Profile, Register, placed
 from firmware_bridge.reading import US_PER_S, UtcUs
 from firmware_bridge.sunspec import Walk
 
@@ -27,6 +25,9 @@ WALK_PERIOD_S = 60.0
 SERIAL_PERIOD_S = 3600.0
 
 
+_Span = tuple[int, int, Register]
+
+
 class _Entry:
     """One block and when it is due."""
 
@@ -34,6 +35,8 @@ class _Entry:
         """`phase` (0 to 1) shifts the second read, so that the slow blocks of a line do not all meet."""
         self.block, self.period_s = block, period_s
         self.refusals = 0
+        # first address, the one behind the last, and the register, in order
+        self.spans = sorted(((one.start, one.end, one) for one in block.registers), key=lambda span: span[:2])
         self._phase = phase
         self._period_us = round(period_s * US_PER_S)
         self._due_us: UtcUs | None = None
@@ -143,11 +146,11 @@ class Agenda:
         if self._walk is not None or not self._open:
             return False
         block, entry = self._open[0]
-        pieces = parts(block.address, block.count, _cuts(block), counts)
+        pieces = parts(block.address, block.count, _cuts(block, entry.spans), counts)
         if not pieces:
             return False
         self._open.popleft()
-        self._open.extendleft((_piece(block, *piece), entry) for piece in reversed(pieces))
+        self._open.extendleft((_piece(block, entry.spans, *piece), entry) for piece in reversed(pieces))
         return True
 
     def greet(self) -> None:
@@ -181,20 +184,20 @@ class Agenda:
         return self._tried_us is None or abs(tick_us - self._tried_us) >= WALK_PERIOD_S * US_PER_S
 
 
-def _cuts(block: Block) -> list[int]:
+def _cuts(block: Block, spans: Sequence[_Span]) -> list[int]:
     """Addresses at which the block can be cut without tearing a value, or leaving an even device's grid."""
     cuts, reached = [], block.address
-    for start, end in sorted((register.start, register.end) for register in block.registers):
+    for start, end, _ in spans:
         if start >= reached and not (block.even and (start - block.address) % 2):
             cuts.append(start)
         reached = max(reached, end)
     return cuts
 
 
-def _piece(block: Block, address: int, count: int) -> Block:
-    """The registers of the block that lie whole within this part of it."""
-    inside = tuple(one for one in block.registers if address <= one.start and one.end <= address + count)
-    return msgspec.structs.replace(block, address=address, count=count, registers=inside)
+def _piece(block: Block, spans: Sequence[_Span], address: int, count: int) -> Block:
+    """The registers that lie whole within this part of the block."""
+    inside = tuple(one for start, end, one in spans if address <= start and end <= address + count)
+    return Block(block.function, address, count, inside, block.period_s, block.even)
 
 
 def _walk_of(profile: Profile) -> Walk | None:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
-from tests.bench import bus, fairness, path
+from tests.bench import bus, damage, fairness, path
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ BENCHES: dict[str, Callable[[], Iterator[tuple[str, float, str, float | None]]]]
     "path": path.bench,
     "bus": bus.bench,
     "fairness": fairness.bench,
+    "damage": damage.bench,
 }
 
 
