@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from firmware_bridge import breaker, sunspec
 from firmware_bridge.measurand import Measurand
 from firmware_bridge.reading import MeterId, Quality, Series, UtcUs
 from gateway.contract.inputs import input_digest
@@ -25,13 +26,14 @@ from gateway.contract.records import (
     StoredRecord,
     encode_batch,
 )
-from gateway.core.update import draw
+from gateway.core import update
 from tests.golden.meter_frames import write_golden_frames
 
 ROOT = Path(__file__).parents[2]
 RECORDS = ROOT / "tests" / "golden" / "records.json"
 ARCHITECTURE = ROOT / "ARCHITECTURE.md"
-BEGIN, END = "<!-- update states: made by `make golden` -->\n", "<!-- end of update states -->"
+# name of a drawing in ARCHITECTURE.md -> the table it is drawn from
+DRAWINGS = {"update states": update.draw, "breaker": breaker.draw, "SunSpec walk": sunspec.draw}
 
 NOON_US = UtcUs(1_772_366_400_000_000)
 MINUTE_US = 60_000_000
@@ -73,10 +75,13 @@ def golden_records() -> str:
 
 
 def golden_architecture(text: str) -> str:
-    """ARCHITECTURE.md with the drawing of the update's states as the table has them."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}```mermaid\n{draw()}```\n{END}{after}"
+    """ARCHITECTURE.md with the drawings of state machines as their tables have them."""
+    for name, draw in DRAWINGS.items():
+        begin, end = f"<!-- {name}: made by `make golden` -->\n", f"<!-- end of {name} -->"
+        before, _, rest = text.partition(begin)
+        _, _, after = rest.partition(end)
+        text = f"{before}{begin}```mermaid\n{draw()}```\n{end}{after}"
+    return text
 
 
 if __name__ == "__main__":
