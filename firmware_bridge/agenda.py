@@ -79,6 +79,8 @@ class Agenda:
         # blocks of this sweep that were not asked yet, each with the entry it is a part of
         self._open: deque[tuple[Block, _Entry]] = deque()
         self._tried_us: UtcUs | None = None
+        # a step of the walk failed in this sweep: the next one may take it
+        self._is_walk_halted = False
         if self._walk is None:
             self._plan(profile, shift=0)
 
@@ -95,6 +97,7 @@ class Agenda:
     def begin(self, tick_us: UtcUs) -> None:
         """A sweep begins: put what is due on the list."""
         self._tick_us = tick_us
+        self._is_walk_halted = False
         entries = self._entries if self._serial is None else [*self._entries, self._serial]
         due = sorted((entry for entry in entries if entry.is_due(tick_us)), key=lambda entry: entry.waits_since_us)
         self._open = deque((entry.block, entry) for entry in due)
@@ -104,7 +107,8 @@ class Agenda:
     def next(self) -> Block | None:
         """The next block to ask in this sweep; None when there is no more."""
         if self._walk is not None:
-            return None if self._walk.next is None else Block(3, *self._walk.next, (), 0.0)
+            place = None if self._is_walk_halted else self._walk.next
+            return None if place is None else Block(3, *place, (), 0.0)
         return self._open[0][0] if self._open else None
 
     def took(self, words: list[int]) -> None:
@@ -140,6 +144,8 @@ class Agenda:
         """What `next` gave did not come, for another reason: it is not asked again in this sweep."""
         if self._walk is None:
             self._open.popleft()
+        else:
+            self._is_walk_halted = True
 
     def avoid(self, counts: Collection[int]) -> bool:
         """Ask `next` in parts, none of them of one of these counts of registers; False when that cannot be."""

@@ -9,6 +9,7 @@ from firmware_bridge.bus import Ask, Bus, Station, Wait
 from firmware_bridge.catalog import load_profile
 from firmware_bridge.config import MeterConfig
 from firmware_bridge.errors import BusError, ExceptionReplyError, LineError, NoReplyError
+from firmware_bridge.late_reply import LATE_S_MAX
 from firmware_bridge.meter import Meter
 from firmware_bridge.poll_plan import WireCost
 from firmware_bridge.reading import US_PER_S, MonotonicS, Quality, UtcUs
@@ -197,3 +198,22 @@ def test_a_device_that_wants_to_rest_is_not_asked_while_it_does():
     assert pause_s > 0
     assert line.full_reads[1] > 60
     assert len([ask for ask in line.asked if ask.station.unit == 1]) <= 120 / pause_s + 1
+
+
+def test_a_device_that_is_too_busy_for_its_first_questions_is_asked_once_a_sweep_and_the_others_are_read():
+    line = Line("sunspec_inverter", units=[1, 2])
+    line.behaviours[1] = lambda now_s, ask: ExceptionReplyError("busy", 6)
+    line.behaviours[2] = lambda now_s, ask: ExceptionReplyError("busy", 6)
+    line.run(10)
+    assert [ask.station.unit for ask in line.asked] == [1, 2] * 10
+
+
+def test_a_lost_answer_to_a_first_question_is_waited_for_where_late_ones_cannot_be_told():
+    line = Line("sunspec_inverter", units=[1], late=True)
+    line.behaviours[1] = dead
+    line.run(60)
+    asked_at = len(line.asked)
+    assert 1 <= asked_at <= 60 / LATE_S_MAX
+    line.behaviours[1] = well
+    line.run(90)
+    assert len(line.asked) > asked_at
