@@ -81,6 +81,7 @@ class Bus:
         self._breaker = Breaker(silences_max=1, rest_first_s=LINE_REST_FIRST_S, rest_last_s=LINE_REST_LAST_S)
         self._line_error = LineError("not tried yet")
         self._is_doubted = False  # the last request met a broken line
+        self._has_worked = False  # in this sweep
         self._sweep = 0
         self._until_s = MonotonicS(0.0)
         self._turns: deque[Station] = deque()
@@ -89,7 +90,7 @@ class Bus:
     def begin_sweep(self, tick_us: UtcUs, now_s: MonotonicS, until_s: MonotonicS) -> None:
         """A sweep begins, which ends at `until_s` at the latest."""
         self._sweep += 1
-        self._until_s, self._is_doubted = until_s, False
+        self._until_s, self._is_doubted, self._has_worked = until_s, False, False
         for station in self._stations:
             station.agenda.begin(tick_us)
             station.is_retried = False
@@ -165,8 +166,8 @@ class Bus:
             self._guard.came(unit, function, count)
 
     def end_sweep(self, now_s: MonotonicS) -> None:
-        """Whoever was asked and gave no sign of life was silent; a line that failed says nothing of its devices."""
-        if self._breaker.state is not State.CLOSED:
+        """Whoever was asked and gave no sign of life was silent; a line that is gone says nothing of its devices."""
+        if self._breaker.state is not State.CLOSED and not self._has_worked:
             return
         for station in self._stations:
             if station.asked_in_sweep == self._sweep and not station.meter.has_spoken:
@@ -214,10 +215,15 @@ class Bus:
         station.breaker.answered(now_s)
 
     def _on_line_error(self, station: Station, error: LineError, now_s: MonotonicS) -> None:
-        """A gateway may hang up on us for one dead device: the line has failed when the next one meets it too."""
+        """A gateway may hang up on us for one dead device: the line has failed when the next one meets it too.
+
+        Those who met it before prove nothing against a line that has worked in this sweep, nor does the last in turn.
+        """
         station.meter.fail(error)
         (self._turns if station in self._turns else self._last_tries).remove(station)
-        if self._is_doubted or not self._turns:
+        if self._has_worked and station.breaker.silences:
+            return
+        if self._is_doubted or not (self._turns or self._has_worked):
             self._breaker.was_silent(now_s)
             self._line_error = error
             self._fail_line(error)
@@ -230,7 +236,7 @@ class Bus:
         self._last_tries.clear()
 
     def _line_works(self, now_s: MonotonicS) -> None:
-        self._is_doubted = False
+        self._is_doubted, self._has_worked = False, True
         self._breaker.answered(now_s)
 
     def _wire_s(self, block: Block) -> float:

@@ -29,6 +29,10 @@ def dead(_: float, __: Ask) -> BusError:
     return NoReplyError("no reply")
 
 
+def hang_up(_: float, __: Ask) -> BusError:
+    return LineError("hung up")
+
+
 class Line:
     """Ten meters on one line, and a clock that only the line moves."""
 
@@ -176,9 +180,18 @@ def test_a_line_that_is_gone_is_told_of_all_its_meters_and_tried_again():
 
 def test_one_device_for_which_a_gateway_hangs_up_does_not_silence_the_others():
     line = Line()
-    line.behaviours[5] = lambda now_s, ask: LineError("hung up")
+    line.behaviours[5] = hang_up
     line.run(120)
     assert min(line.full_reads[unit] for unit in TEN if unit != 5) >= 0.95 * 120
+
+
+@pytest.mark.parametrize("units", [[1], [10], [5, 6], [9, 10], [1, 4, 10]])
+def test_devices_for_which_a_gateway_hangs_up_cost_nothing_where_a_sweep_takes_most_of_its_time(units: list[int]):
+    line = Line()
+    line.behaviours = dict.fromkeys(TEN, lambda now_s, ask: 0.06) | dict.fromkeys(units, hang_up)
+    line.run(300)
+    assert min(line.full_reads[unit] for unit in TEN if unit not in units) >= 0.95 * 300
+    assert all(line.meters[unit - 1].health().silent_since_us is not None for unit in units)
 
 
 def test_slow_registers_are_read_in_their_time_and_repeat_themselves_in_between():
