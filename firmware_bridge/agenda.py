@@ -17,8 +17,12 @@ from firmware_bridge.sunspec import Walk
 
 # A refusal may be an accident; two in a row are the device's opinion.
 REFUSALS_MAX = 2
-# A register that this firmware does not have may come with the next one: asked again that often.
-REFUSED_PERIOD_S = 3600.0
+# A device that boots refuses what it answers a minute later; a register that this firmware does not have may
+# come with the next one. What is refused rests, twice as long each time.
+REFUSED_REST_FIRST_S = 60.0
+REFUSED_REST_LAST_S = 3600.0
+# 2 ** 10 times the shortest rest is beyond the longest.
+_DOUBLINGS_MAX = 10
 # A device without the model may have answered nonsense, or be exchanged: walked through anew that often.
 WALK_PERIOD_S = 60.0
 # A serial number changes with the device, which is told by a silence; once an hour in case it is not.
@@ -38,8 +42,9 @@ class _Entry:
         # first address, the one behind the last, and the register, in order
         self.spans = sorted(((one.start, one.end, one) for one in block.registers), key=lambda span: span[:2])
         self._phase = phase
-        self._period_us = round(period_s * US_PER_S)
+        self._period_us = self._wait_us = round(period_s * US_PER_S)
         self._due_us: UtcUs | None = None
+        self._rests = 0
 
     @property
     def waits_since_us(self) -> UtcUs:
@@ -47,18 +52,25 @@ class _Entry:
         return self._due_us or UtcUs(0)
 
     def is_due(self, tick_us: UtcUs) -> bool:
-        """Also when the clock was set back by more than its period."""
-        return self._due_us is None or tick_us >= self._due_us or self._due_us - tick_us > 2 * self._period_us
+        """Also when the clock was set back by more than it has to wait."""
+        return self._due_us is None or tick_us >= self._due_us or self._due_us - tick_us > 2 * self._wait_us
+
+    @property
+    def was_refused(self) -> bool:
+        """Whether it rested the last time, because the device does not have it."""
+        return self._rests > 0
 
     def done(self, tick_us: UtcUs) -> None:
         shift_us = round(self._phase * self._period_us) if self._due_us is None else 0
-        self.refusals = 0
+        self.refusals = self._rests = 0
+        self._wait_us = self._period_us
         self._due_us = UtcUs(tick_us + self._period_us + shift_us)
 
     def park(self, tick_us: UtcUs) -> None:
-        self.refusals = 0
-        self._period_us = round(REFUSED_PERIOD_S * US_PER_S)
-        self._due_us = UtcUs(tick_us + self._period_us)
+        rest_s = min(REFUSED_REST_FIRST_S * 2.0**self._rests, REFUSED_REST_LAST_S)
+        self.refusals, self._rests = 0, min(self._rests + 1, _DOUBLINGS_MAX)
+        self._wait_us = round(rest_s * US_PER_S)
+        self._due_us = UtcUs(tick_us + self._wait_us)
 
     def hurry(self) -> None:
         self._due_us = None
@@ -75,6 +87,9 @@ class Agenda:
         self._walk = _walk_of(profile)
         self._serial: _Entry | None = None
         self._entries: list[_Entry] = []
+        # as planned, before the device refused any
+        self._planned: list[Block] = []
+        self._is_plan_restored = False
         self._tick_us = UtcUs(0)
         # blocks of this sweep that were not asked yet, each with the entry it is a part of
         self._open: deque[tuple[Block, _Entry]] = deque()
@@ -98,6 +113,8 @@ class Agenda:
         """A sweep begins: put what is due on the list."""
         self._tick_us = tick_us
         self._is_walk_halted = False
+        if self._is_plan_restored:
+            self._set_entries()
         entries = self._entries if self._serial is None else [*self._entries, self._serial]
         due = sorted((entry for entry in entries if entry.is_due(tick_us)), key=lambda entry: entry.waits_since_us)
         self._open = deque((entry.block, entry) for entry in due)
@@ -120,6 +137,8 @@ class Agenda:
         _, entry = self._open.popleft()
         if entry is self._serial:
             self.serial_number = recognise(self._profile, {SERIAL_NUMBER: words}).serial_number
+        elif entry.was_refused:
+            self._is_plan_restored = True
         if all(other is not entry for _, other in self._open):
             entry.done(self._tick_us)
 
@@ -137,6 +156,8 @@ class Agenda:
         if halves is None or entry is self._serial:
             entry.park(self._tick_us)
             return
+        # what was cut off it to avoid a late answer is asked with the halves
+        self._open = deque(part for part in self._open if part[1] is not entry)
         at = self._entries.index(entry)
         self._entries[at : at + 1] = [_Entry(half, entry.period_s, self._phase) for half in halves]
 
@@ -160,20 +181,25 @@ class Agenda:
         return True
 
     def greet(self) -> None:
-        """The device is back from a silence: read its serial number in the next sweep."""
-        if self._serial is not None:
-            self._serial.hurry()
+        """The device is back from a silence: it may be another one, and what it said before no longer stands."""
+        for entry in self._entries if self._serial is None else [*self._entries, self._serial]:
+            entry.hurry()
 
     def _plan(self, profile: Profile, shift: int) -> None:
         """`shift` is how far from its first base a SunSpec chain begins."""
-        blocks = plan(profile, self._cost)
-        # A device that wants to be left alone between requests gets them in turn, one a sweep or fewer.
-        round_s = profile.file.pause_s * len(blocks)
-        self._entries = [_Entry(block, max(block.period_s, round_s), self._phase) for block in blocks]
+        self._planned = plan(profile, self._cost)
+        self._set_entries()
         places = [question(one, shift) for one in profile.file.identify if one.name == SERIAL_NUMBER and not one.unit]
         self._serial = None
         if places and places[0] is not None:
             self._serial = _Entry(Block(*places[0], ()), SERIAL_PERIOD_S, self._phase)
+
+    def _set_entries(self) -> None:
+        """Everything as planned: nothing has been refused, or what was is answered now."""
+        self._is_plan_restored = False
+        # A device that wants to be left alone between requests gets them in turn, one a sweep or fewer.
+        round_s = self._profile.file.pause_s * len(self._planned)
+        self._entries = [_Entry(block, max(block.period_s, round_s), self._phase) for block in self._planned]
 
     def _end_walk(self) -> None:
         assert self._walk is not None

@@ -210,7 +210,7 @@ class Bus:
         (self._turns if station in self._turns else self._last_tries).remove(station)
 
     def _is_back(self, station: Station, now_s: MonotonicS) -> None:
-        if station.breaker.silences:
+        if station.breaker.silences or station.meter.is_silent:
             station.agenda.greet()
         station.breaker.answered(now_s)
 

@@ -75,6 +75,11 @@ class Meter:
         """Whether it gave a sign of life in this sweep."""
         return self._has_spoken
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether it gave none in the last sweep in which it was asked."""
+        return self._silent_since_us is not None
+
     def begin_sweep(self, awaited: Iterable[Measurand]) -> None:
         """A sweep begins; what is `awaited` in each sweep is missing until it comes."""
         self._sheet.expect(awaited)

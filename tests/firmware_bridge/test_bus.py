@@ -230,3 +230,31 @@ def test_a_lost_answer_to_a_first_question_is_waited_for_where_late_ones_cannot_
     line.behaviours[1] = well
     line.run(90)
     assert len(line.asked) > asked_at
+
+
+def test_what_was_refused_while_the_device_booted_is_read_as_planned_again_within_minutes():
+    line = Line("eastron_sdm630", units=[1])
+    line.behaviours[1] = lambda now_s, ask: ExceptionReplyError("booting", 2) if 10 < now_s < 40 else well(now_s, ask)
+    line.run(10)
+    planned = {(ask.block.address, ask.block.count) for ask in line.asked if ask.block.registers}
+    line.run(150)
+    asked, reads = len(line.asked), line.full_reads[1]
+    line.run(250)
+    assert line.full_reads[1] == reads + 100
+    assert {(ask.block.address, ask.block.count) for ask in line.asked[asked:] if ask.block.registers} == planned
+
+
+def test_what_a_device_never_has_is_asked_less_and_less_often():
+    line = Line("eastron_sdm630", units=[1])
+    line.behaviours[1] = lambda now_s, ask: (
+        ExceptionReplyError("illegal address", 2) if ask.block.address == 0x156 else well(now_s, ask)
+    )
+    line.run(12_000)
+    assert 10 <= len([ask for ask in line.asked if ask.block.address == 0x156]) <= 20
+
+
+def test_slow_registers_are_read_as_soon_as_a_device_is_back():
+    line = Line(units=[1])
+    line.behaviours[1] = lambda now_s, ask: dead(now_s, ask) if 30 <= now_s < 31 else well(now_s, ask)
+    line.run(60)
+    assert line.full_reads[1] >= 58
