@@ -8,6 +8,8 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from firmware_bridge.bus import Ask, Bus, Station
 from firmware_bridge.catalog import load_profile
 from firmware_bridge.clock import Clock
@@ -71,7 +73,8 @@ class Bridge:
             readings += row
             _tell(news, meter)
             for event in meter.take_events():
-                log.warning("counter %s: meter=%s %s", event.kind, meter.config.name, event)
+                evidence = msgspec.json.encode(event).decode()
+                log.warning("counter %s: meter=%s evidence=%s", event.kind, meter.config.name, evidence)
         return readings
 
     def health(self) -> list[MeterHealth]:
