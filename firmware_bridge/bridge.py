@@ -114,7 +114,7 @@ class _ModbusLine:
     def __init__(self, bus: BusConfig, here: Sequence[Meter], clock: Clock) -> None:
         cost = wire_cost(bus)
         stations = [Station(meter, cost, bus.timeout_s, phase=place / len(here)) for place, meter in enumerate(here)]
-        self._transport = ModbusLine(bus)
+        self._name, self._transport = bus.name, ModbusLine(bus)
         self._connect_pause_s = max((meter.profile.file.connect_pause_s for meter in here), default=0.0)
         self._rested_at_s = MonotonicS(0.0)
         self._bus = Bus(stations, cost, has_late_replies=is_rtu(bus))
@@ -122,9 +122,9 @@ class _ModbusLine:
 
     async def sweep(self, tick_us: UtcUs, until_s: MonotonicS) -> None:
         """Ask whoever's turn it is, until all had theirs or `until_s`."""
-        if self._connect_pause_s and not self._transport.is_open:
-            await self._open()
         self._bus.begin_sweep(tick_us, self._clock.monotonic_s(), until_s)
+        if self._bus.has_turns and not self._transport.is_open:
+            await self._open()
         if until_s < self._rested_at_s:
             return
         await self._clock.rest_until(self._rested_at_s)
@@ -135,11 +135,16 @@ class _ModbusLine:
                 await self._clock.rest_until(step.until_s)
 
     async def _open(self) -> None:
-        """Open it before its time: some devices want to be left alone after that."""
+        """Open it before anybody is asked: some devices want to be left alone after that."""
         try:
             await self._transport.open()
-        except LineError:
-            return  # the first question meets it too, and tells
+        except LineError as error:
+            self._bus.not_open(error, self._clock.monotonic_s())
+            return
+        except asyncio.CancelledError:
+            error = LineError(f"no connection by the deadline of the sweep: bus={self._name}")
+            self._bus.not_open(error, self._clock.monotonic_s())
+            raise
         self._rested_at_s = MonotonicS(self._clock.monotonic_s() + self._connect_pause_s)
 
     async def _ask(self, ask: Ask) -> None:

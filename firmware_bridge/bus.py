@@ -106,6 +106,17 @@ class Bus:
         if self._breaker.is_resting(now_s):
             self._fail_line(self._line_error)
 
+    @property
+    def has_turns(self) -> bool:
+        """Whether anybody is still to be asked in this sweep."""
+        return bool(self._turns)
+
+    def not_open(self, error: LineError, now_s: MonotonicS) -> None:
+        """There is no connection: nobody can be asked in this sweep, and the line rests."""
+        self._breaker.was_silent(now_s)
+        self._line_error = error
+        self._fail_line(error)
+
     def next(self, now_s: MonotonicS) -> Ask | Wait | None:
         """What to do now; None when the sweep is over."""
         ready_at_s = MonotonicS(float("inf"))
@@ -224,9 +235,7 @@ class Bus:
         if self._has_worked and station.breaker.silences:
             return
         if self._is_doubted or not (self._turns or self._has_worked):
-            self._breaker.was_silent(now_s)
-            self._line_error = error
-            self._fail_line(error)
+            self.not_open(error, now_s)
         self._is_doubted = True
 
     def _fail_line(self, error: LineError) -> None:

@@ -1,5 +1,6 @@
 """A line whose devices send by themselves: P1, SML, sensors. Takes what came since the last sweep. A shell."""
 
+import asyncio
 from collections.abc import Sequence
 
 from firmware_bridge.breaker import Breaker
@@ -36,15 +37,33 @@ class Listener:
     async def sweep(self, tick_us: UtcUs, until_s: MonotonicS) -> None:  # noqa: ARG002 - as a line that asks
         """Give each device's meter the last of its frames that came since the last sweep."""
         frames: list[Frame] = []
-        if not self._breaker.is_resting(self._clock.monotonic_s()):
-            try:
-                if not self._stream.is_open:
-                    await self._stream.open()
-                frames = self._reader.feed(self._stream.take())
-                self._breaker.answered(self._clock.monotonic_s())
-            except BusError as error:
-                self._error = error
-                self._breaker.was_silent(self._clock.monotonic_s())
+        try:
+            frames = await self._hear()
+        finally:  # also when the sweep is over before the line is open
+            self._tell(frames, tick_us)
+
+    async def _hear(self) -> list[Frame]:
+        """The frames that came; none while the line is not there."""
+        if self._breaker.is_resting(self._clock.monotonic_s()):
+            return []
+        try:
+            if not self._stream.is_open:
+                await self._stream.open()
+            frames = self._reader.feed(self._stream.take())
+        except BusError as error:
+            self._fail(error)
+            return []
+        except asyncio.CancelledError:
+            self._fail(LineError(f"no connection by the deadline of the sweep: bus={self._bus.name}"))
+            raise
+        self._breaker.answered(self._clock.monotonic_s())
+        return frames
+
+    def _fail(self, error: BusError) -> None:
+        self._error = error
+        self._breaker.was_silent(self._clock.monotonic_s())
+
+    def _tell(self, frames: Sequence[Frame], tick_us: UtcUs) -> None:
         now_us = self._clock.utc_us()
         for seat in self._seats:
             mine = [frame for frame in frames if self._bus.protocol != "sensor" or seat.is_from(frame)]

@@ -1,7 +1,9 @@
 import asyncio
 import logging
+import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, suppress
 
 import pytest
 
@@ -13,6 +15,7 @@ from firmware_bridge.errors import SettingError
 from firmware_bridge.measurand import Measurand
 from firmware_bridge.meter import BAD_SWEEPS_MAX
 from firmware_bridge.reading import US_PER_S, MeterId, Quality, Reading, Series, UtcUs
+from tests.firmware_bridge.frames import golden
 from tests.firmware_bridge.modbus_server import Behaviour, ModbusServer, Request, modbus_server, zeros
 from tests.sim.clock import START_US, SimClock
 
@@ -23,6 +26,21 @@ TICK_US = UtcUs(START_US - 60_000_000)
 
 GRID = MeterConfig("grid", "mains", 1, "eastron_sdm630", "grid")
 SOLAR = MeterConfig("solar", "mains", 2, "carlo_gavazzi_em340", "solar")
+
+
+@asynccontextmanager
+async def black_hole(port: int) -> AsyncIterator[None]:
+    """A host that answers nothing, not even that nobody listens there: its queue of connections is full."""
+    loop = asyncio.get_running_loop()
+    with ExitStack() as sockets:
+        listener = sockets.enter_context(socket.create_server(("127.0.0.1", port), backlog=0))
+        for _ in range(3):
+            one = sockets.enter_context(socket.socket())
+            one.setblocking(False)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SILENCE_S):
+                    await loop.sock_connect(one, listener.getsockname())
+        yield
 
 
 def a_bus(server: ModbusServer, name: str = "mains", timeout_s: float = LONG_S) -> BusConfig:
@@ -249,3 +267,38 @@ class TestOnAWire:
             bus = BusConfig("mains", "tcp://127.0.0.1:1", protocol=protocol)
             with pytest.raises(SettingError, match=f"speaks {spoken}, and the bus mains is for {protocol}"):
                 Bridge([bus], [MeterConfig("grid", "mains", 1, profile)], SimClock())
+
+    async def test_a_host_that_is_gone_leaves_no_old_values_standing_whoever_needs_a_rest_after_connecting(self):
+        async with modbus_server(unit_1=zeros) as server:
+            clock = SimClock()
+            bus, roof = a_bus(server), MeterConfig("roof", "mains", 1, "huawei_sun2000")
+            bridge = Bridge([bus], [roof], clock)
+            await bridge.sweep(TICK_US, SILENCE_S)
+            assert missing(await bridge.sweep(TICK_US, LONG_S)) == set()
+        async with black_hole(server.port):
+            for sweep in range(1, BAD_SWEEPS_MAX + 1):
+                assert missing(await bridge.sweep(UtcUs(TICK_US + sweep * US_PER_S), SILENCE_S)) == {"roof"}
+            assert bridge.health()[0].silent_since_us == TICK_US + US_PER_S
+            await bridge.close()
+
+    async def test_an_adapter_that_is_gone_leaves_no_old_telegram_standing(self):
+        connections: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+        adapter = await asyncio.start_server(lambda _, writer: connections.put_nowait(writer), "127.0.0.1", 0)
+        port = adapter.sockets[0].getsockname()[1]
+        bus = BusConfig("p1", f"tcp://127.0.0.1:{port}", LONG_S, protocol="p1")
+        clock = SimClock()
+        bridge = Bridge([bus], [MeterConfig("grid", "p1", 1, "dsmr_p1")], clock)
+        await bridge.sweep(clock.utc_us(), LONG_S)
+        writer = await connections.get()
+        writer.write(golden.DSMR_5)
+        while missing(await bridge.sweep(clock.utc_us(), LONG_S)):
+            await asyncio.to_thread(lambda: None)
+        adapter.close()
+        writer.transport.abort()
+        async with black_hole(port):
+            clock.advance(3600)
+            for _ in range(BAD_SWEEPS_MAX):
+                assert missing(await bridge.sweep(clock.utc_us(), SILENCE_S)) == {"grid"}
+                clock.advance(60)
+            assert bridge.health()[0].silent_since_us is not None
+            await bridge.close()
