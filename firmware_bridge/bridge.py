@@ -142,8 +142,8 @@ class _ModbusLine:
             self._bus.not_open(error, self._clock.monotonic_s())
             return
         except asyncio.CancelledError:
-            error = LineError(f"no connection by the deadline of the sweep: bus={self._name}")
-            self._bus.not_open(error, self._clock.monotonic_s())
+            late = LineError(f"no connection by the deadline of the sweep: bus={self._name}")
+            self._bus.not_open(late, self._clock.monotonic_s())
             raise
         self._rested_at_s = MonotonicS(self._clock.monotonic_s() + self._connect_pause_s)
 
