@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from firmware_bridge.errors import Exit, SettingError
+from firmware_bridge.lookup_loop import LookupLoop
 from gateway import SOFTWARE, config
 from gateway.shell import accept, fetch_command
 
@@ -49,7 +50,8 @@ def _run(arguments: argparse.Namespace) -> int:
     app = App(config.load_file(arguments.config), arguments.config, arguments.port_file)
     code: int = Exit.OK
     try:
-        asyncio.run(app.run())
+        with asyncio.Runner(loop_factory=LookupLoop) as runner:
+            runner.run(app.run())
     except* SettingError as group:
         code = _complain(group)
     return code

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from firmware_bridge.clock import Clock
+from firmware_bridge.lookup_loop import LookupLoop
 from firmware_bridge.probe.asks import Hail, Listen
 from firmware_bridge.probe.conclusion import Conclusion, conclude, conclude_all
 from firmware_bridge.probe.examination import Examination
@@ -77,7 +78,8 @@ class Finder:
                 progress.update(bar, completed=done_s, description=self._doing(), left=duration(left_s))
 
             line = LineUnderProbe(self._wanted.place, self._clock)
-            asyncio.run(probe(self.search, line, journal, tell))
+            with asyncio.Runner(loop_factory=LookupLoop) as runner:
+                runner.run(probe(self.search, line, journal, tell))
 
     def conclusions(self) -> list[Conclusion]:
         """What was found, in the order in which it was."""
@@ -112,7 +114,8 @@ class Finder:
 
     def _watch(self, devices: Sequence[Watched], duration_s: float) -> None:
         line = LineUnderProbe(self._wanted.place, self._clock)
-        asyncio.run(watch(line, devices, duration_s, self._plan.wait_s, self._clock))
+        with asyncio.Runner(loop_factory=LookupLoop) as runner:
+            runner.run(watch(line, devices, duration_s, self._plan.wait_s, self._clock))
 
     def _doing(self) -> str:
         match self.search.ask:
