@@ -67,7 +67,7 @@ class HouseSource:
             return self._site.battery_w(at_s)
         load_w, solar_w = self._site.power_w(at_s)
         if self._quantity == "grid":
-            return load_w - solar_w + self._site.battery_w(at_s)
+            return load_w - solar_w + self._site.battery_at_grid_w(at_s)
         return 0.0 - solar_w if self._quantity == "solar" else load_w
 
     def _power_w(self, at_us: I64) -> F64:
@@ -75,7 +75,7 @@ class HouseSource:
             return self._site.battery_power_w(at_us)
         power = self._site.house.power_w(at_us)
         if self._quantity == "grid":
-            return power.load_w - power.solar_w + self._site.battery_power_w(at_us)
+            return power.load_w - power.solar_w + self._site.battery_power_w(at_us) * power.grid_is_up
         return 0.0 - power.solar_w if self._quantity == "solar" else power.load_w
 
 
@@ -106,6 +106,10 @@ class Site:
     def battery_w(self, at_s: int) -> float:
         """What the battery takes in that second; 0 in a home without one."""
         return 0.0 if self.battery is None else self.battery.state(at_s).power_w
+
+    def battery_at_grid_w(self, at_s: int) -> float:
+        """The same at the grid's terminals: its power is set once a minute, and an outage begins in any second."""
+        return self.battery_w(at_s) if self.mains(at_s).hertz else 0.0
 
     def battery_power_w(self, at_us: I64) -> F64:
         """The same at each instant, `[n]`."""

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from firmware_bridge.reading import UtcUs
+from firmware_bridge.simulator.battery import Battery
 from firmware_bridge.simulator.house import House
 from firmware_bridge.simulator.recording import Recording
 from firmware_bridge.simulator.replay import Replay
@@ -40,6 +41,25 @@ def test_energy_follows_the_quantity():
     assert solar.export_wh > 1_000
     assert load.export_wh == 0
     assert grid.import_wh - grid.export_wh == pytest.approx(load.import_wh - solar.export_wh)
+
+
+def test_through_a_grid_that_is_out_nothing_flows_whatever_the_battery_does():
+    house = House(11, outages_per_week=20)
+    start_us = UtcUs(START_S * 1_000_000)
+    at_us = start_us + np.arange(3 * 86_400, dtype=np.int64) * 1_000_000
+
+    def surplus_w(instants_us: np.ndarray) -> np.ndarray:
+        power = house.power_w(instants_us)
+        return power.solar_w - power.load_w
+
+    grid = HouseSource(Site(house, Battery(10_000, start_us, surplus_w)), "grid", start_us)
+    is_up = house.grid_is_up(at_us)
+    edges = np.flatnonzero(is_up[1:] != is_up[:-1])
+    assert len(edges) > 4
+    for place in edges.tolist():
+        for second in range(place - 30, place + 30):
+            if not is_up[second]:
+                assert grid.flow(START_S + second).power_w == 0
 
 
 def test_a_replay_shows_the_recorded_watts_on_live_mains():
