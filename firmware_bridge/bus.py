@@ -27,6 +27,9 @@ SILENCES_MAX = 3
 # again sees it read within half a minute, and a dead one costs the others 2 % of their time at most.
 REST_FIRST_S = 1.0
 REST_LAST_S = 20.0
+# On a line with more to read than a sweep has time for, the silent ones are asked last no longer than this many
+# sweeps: then they have their turn like everybody.
+PASSED_OVER_MAX = 3
 # A line that cannot be opened is tried at once in the next sweep, then less and less often.
 LINE_REST_FIRST_S = 0.5
 LINE_REST_LAST_S = 10.0
@@ -44,9 +47,27 @@ class Station:
         self.breaker = Breaker(silences_max=SILENCES_MAX, rest_first_s=REST_FIRST_S, rest_last_s=REST_LAST_S)
         self.pause_s = meter.profile.file.pause_s
         self.ready_at_s = MonotonicS(0.0)
-        self.asked_in_sweep = 0
+        # the last sweep in which it was asked; in which it had the turn that it was due
+        self.asked_in_sweep = self.served_in_sweep = 0
+        self.passed_over = 0
+        self.is_cut_short = False
         self.is_retried = False
         self._decoders: dict[tuple[int, int, int], BlockDecoder] = {}
+
+    def end_turn(self, sweep: int) -> None:
+        """The sweep of that number is over, and it was this station's turn, or would have been."""
+        if self.asked_in_sweep == sweep:
+            self.passed_over = 0
+            if not self.is_cut_short:
+                self.served_in_sweep = sweep
+        else:
+            self.passed_over += 1
+        self.is_cut_short = False
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Whose turn comes before that of others: the silent ones last, else who waits for longest."""
+        return (self.breaker.silences if self.passed_over < PASSED_OVER_MAX else 0, self.served_in_sweep)
 
     def decoder(self, block: Block) -> BlockDecoder:
         """Made once for each block."""
@@ -84,12 +105,17 @@ class Bus:
         self._has_worked = False  # in this sweep
         self._sweep = 0
         self._until_s = MonotonicS(0.0)
+        self._waiting: list[Station] = []
         self._turns: deque[Station] = deque()
+        self._first: Station | None = None  # who was asked first in this sweep
         self._last_tries: deque[Station] = deque()
 
     def begin_sweep(self, tick_us: UtcUs, now_s: MonotonicS, until_s: MonotonicS) -> None:
         """A sweep begins, which ends at `until_s` at the latest."""
+        for station in self._waiting:
+            station.end_turn(self._sweep)
         self._sweep += 1
+        self._first = None
         self._until_s, self._is_doubted, self._has_worked = until_s, False, False
         for station in self._stations:
             station.agenda.begin(tick_us)
@@ -100,8 +126,8 @@ class Bus:
                 if not block.period_s
                 for register in block.registers
             )
-        waiting = [station for station in self._stations if not station.breaker.is_resting(now_s)]
-        self._turns = deque(sorted(waiting, key=lambda one: (one.breaker.silences, one.asked_in_sweep)))
+        self._waiting = [station for station in self._stations if not station.breaker.is_resting(now_s)]
+        self._turns = deque(sorted(self._waiting, key=lambda one: one.rank))
         self._last_tries = deque()
         if self._breaker.is_resting(now_s):
             self._fail_line(self._line_error)
@@ -201,7 +227,10 @@ class Bus:
         """None when it could not be back in time."""
         wire_s, left_s = self._wire_s(block), self._until_s - now_s
         if left_s <= wire_s + (station.answer_time.mean_s or 0.0):
+            # Whoever began late goes on first in the next sweep; who cannot be read in a whole one waits its turn.
+            station.is_cut_short = station is not self._first
             return None
+        self._first = self._first or station
         silences = station.breaker.silences + station.is_retried
         station.asked_in_sweep = self._sweep
         station.meter.ask(register.measurand for register in block.registers)

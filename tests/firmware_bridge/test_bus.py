@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from random import Random
 
 import pytest
 
@@ -258,3 +259,26 @@ def test_slow_registers_are_read_as_soon_as_a_device_is_back():
     line.behaviours[1] = lambda now_s, ask: dead(now_s, ask) if 30 <= now_s < 31 else well(now_s, ask)
     line.run(60)
     assert line.full_reads[1] >= 58
+
+
+def test_on_a_line_with_more_to_read_than_a_sweep_has_time_for_all_are_read_equally_often():
+    line = Line(units=range(1, 21))
+    line.behaviours = dict.fromkeys(range(1, 21), lambda now_s, ask: 0.1)
+    line.run(600)
+    assert min(line.full_reads.values()) >= 0.75 * max(line.full_reads.values())
+
+
+def test_on_such_a_line_who_was_silent_for_a_while_is_read_again_like_the_others():
+    line = Line(units=range(1, 21))
+    line.behaviours = dict.fromkeys(range(1, 21), lambda now_s, ask: 0.1)
+    line.behaviours[7] = lambda now_s, ask: NoReplyError("no reply") if 20 < now_s < 25 else 0.1
+    line.run(600)
+    assert line.full_reads[7] >= 0.7 * max(line.full_reads.values())
+    # each has lost a reply now and then
+    draws = Random(1)
+    lossy = Line(units=range(1, 21))
+    lossy.behaviours = dict.fromkeys(
+        range(1, 21), lambda now_s, ask: NoReplyError("lost") if draws.random() < 0.02 else 0.1
+    )
+    lossy.run(600)
+    assert min(lossy.full_reads.values()) >= 0.5 * max(lossy.full_reads.values())
