@@ -18,6 +18,7 @@ from firmware_bridge.errors import BusError, ExceptionReplyError, LineError, NoR
 from firmware_bridge.late_reply import Guard
 from firmware_bridge.meter import Meter
 from firmware_bridge.poll_plan import Block, WireCost
+from firmware_bridge.profile import Register
 from firmware_bridge.reading import MonotonicS, UtcUs
 from firmware_bridge.registers import BlockDecoder
 
@@ -52,7 +53,7 @@ class Station:
         self.passed_over = 0
         self.is_cut_short = False
         self.is_retried = False
-        self._decoders: dict[tuple[int, int, int], BlockDecoder] = {}
+        self._decoders: dict[tuple[int, int, int], tuple[Sequence[Register], BlockDecoder]] = {}
 
     def end_turn(self, sweep: int) -> None:
         """The sweep of that number is over, and it was this station's turn, or would have been."""
@@ -70,12 +71,13 @@ class Station:
         return (self.breaker.silences if self.passed_over < PASSED_OVER_MAX else 0, self.served_in_sweep)
 
     def decoder(self, block: Block) -> BlockDecoder:
-        """Made once for each block."""
+        """Made once for each block; a part of another block may have the same place, and fewer registers."""
         key = (block.function, block.address, block.count)
-        known = self._decoders.get(key)
-        if known is None:
-            known = self._decoders[key] = BlockDecoder(block.registers, block.address, block.count)
-        return known
+        registers, decoder = self._decoders.get(key, ((), None))
+        if decoder is None or registers != block.registers:
+            decoder = BlockDecoder(block.registers, block.address, block.count)
+            self._decoders[key] = block.registers, decoder
+        return decoder
 
 
 class Ask(msgspec.Struct, frozen=True):

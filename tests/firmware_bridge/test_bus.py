@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from random import Random
 
+import msgspec
 import pytest
 
 from firmware_bridge.bus import Ask, Bus, Station, Wait
@@ -14,6 +15,7 @@ from firmware_bridge.late_reply import LATE_S_MAX
 from firmware_bridge.meter import Meter
 from firmware_bridge.poll_plan import WireCost
 from firmware_bridge.reading import US_PER_S, MonotonicS, Quality, UtcUs
+from firmware_bridge.registers import decode
 
 TIMEOUT_S = 1.0
 TEN = range(1, 11)
@@ -282,3 +284,16 @@ def test_on_such_a_line_who_was_silent_for_a_while_is_read_again_like_the_others
     )
     lossy.run(600)
     assert min(lossy.full_reads.values()) >= 0.5 * max(lossy.full_reads.values())
+
+
+def test_a_part_of_a_block_may_lie_where_another_block_with_other_registers_lies():
+    profile = load_profile("eastron_sdm630")
+    station = Station(Meter(MeterConfig("m", "line", 1, profile.name), profile), COST, TIMEOUT_S, phase=0.0)
+    whole = station.agenda.blocks[0]
+    first, second = whole.registers[:2]
+    words = range(whole.count)
+    for registers in ((first, second), (first,), (second,)):
+        block = msgspec.structs.replace(whole, registers=registers)
+        assert station.decoder(block).decode(words) == [
+            decode(one, words[one.start - whole.address : one.end - whole.address]) for one in registers
+        ]
