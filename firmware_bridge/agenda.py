@@ -47,13 +47,15 @@ class _Entry:
         self._rests = 0
 
     @property
-    def waits_since_us(self) -> UtcUs:
-        """When it was due; those never read come first."""
-        return self._due_us or UtcUs(0)
+    def rank(self) -> tuple[bool, int]:
+        """Which comes before others: those never read, then who waits for longest."""
+        return self._due_us is not None, self._due_us or 0
 
     def is_due(self, tick_us: UtcUs) -> bool:
-        """Also when the clock was set back by more than it has to wait."""
-        return self._due_us is None or tick_us >= self._due_us or self._due_us - tick_us > 2 * self._wait_us
+        """Also when the clock was set back by more than it has to wait: when it was due is not known then."""
+        if self._due_us is not None and self._due_us - tick_us > 2 * self._wait_us:
+            self._due_us = None
+        return self._due_us is None or tick_us >= self._due_us
 
     @property
     def was_refused(self) -> bool:
@@ -116,7 +118,7 @@ class Agenda:
         if self._is_plan_restored:
             self._set_entries()
         entries = self._entries if self._serial is None else [*self._entries, self._serial]
-        due = sorted((entry for entry in entries if entry.is_due(tick_us)), key=lambda entry: entry.waits_since_us)
+        due = sorted((entry for entry in entries if entry.is_due(tick_us)), key=lambda entry: entry.rank)
         self._open = deque((entry.block, entry) for entry in due)
         if self._walk is not None and self._walk.is_over and self._is_walk_due(tick_us):
             self._walk = _walk_of(self._profile)

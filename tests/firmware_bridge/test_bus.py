@@ -297,3 +297,22 @@ def test_a_part_of_a_block_may_lie_where_another_block_with_other_registers_lies
         assert station.decoder(block).decode(words) == [
             decode(one, words[one.start - whole.address : one.end - whole.address]) for one in registers
         ]
+
+
+def test_a_clock_that_is_set_back_by_an_hour_keeps_no_block_of_a_slow_device_waiting():
+    profile = load_profile("growatt_hybrid_sph")
+    agenda = Station(Meter(MeterConfig("m", "line", 1, profile.name), profile), COST, TIMEOUT_S, phase=0.0).agenda
+
+    def one_a_second(from_s: int) -> Counter[tuple[int, int]]:
+        """As many as its pause allows."""
+        asked: Counter[tuple[int, int]] = Counter()
+        for second in range(from_s, from_s + 60):
+            agenda.begin(UtcUs(second * US_PER_S))
+            if (block := agenda.next()) is not None:
+                asked[block.address, block.count] += 1
+                agenda.took([0] * block.count)
+        return asked
+
+    before, after = one_a_second(36_000), one_a_second(32_400)
+    assert len(before) > 2
+    assert before == after
