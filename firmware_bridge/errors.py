@@ -7,6 +7,9 @@ A *setting* is the installer's to correct, a *bus* error is the wiring's or the 
 from enum import IntEnum
 from typing import ClassVar
 
+# An error fits a few lines of a terminal, whatever somebody wrote; a next step may list fifty choices.
+_CHARACTERS_MAX, _NEXT_STEP_CHARACTERS_MAX = 400, 1600
+
 
 class Exit(IntEnum):
     """Exit codes of every command; README.md lists them."""
@@ -32,8 +35,9 @@ class SettingError(BridgeError):
     exit_code: ClassVar[Exit] = Exit.BAD_SETTING
 
     def __init__(self, field: str, value: str, problem: str, next_step: str) -> None:
-        self.field, self.value, self.problem, self.next_step = field, value, problem, next_step
-        super().__init__(f"{field} = {value}: {problem}; {next_step}.")
+        self.field, self.value, self.problem = _one_line(field), _one_line(value), _one_line(problem)
+        self.next_step = _one_line(next_step, _NEXT_STEP_CHARACTERS_MAX)
+        super().__init__(f"{self.field} = {self.value}: {self.problem}; {self.next_step}.")
 
 
 class NotFoundError(SettingError):
@@ -74,3 +78,10 @@ class ExceptionReplyError(BusError):
 
 class BadReplyError(BusError):
     """The reply does not fit the request: wrong unit, length or function."""
+
+
+def _one_line(text: str, characters_max: int = _CHARACTERS_MAX) -> str:
+    if len(text) <= characters_max and text.isprintable():
+        return text
+    told = "".join(one if one.isprintable() else repr(one)[1:-1] for one in text[:characters_max])
+    return told[:characters_max] + "…" * (len(text) > characters_max or len(told) > characters_max)

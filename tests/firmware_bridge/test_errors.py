@@ -49,3 +49,12 @@ def test_exit_codes_are_promised_to_scripts():
         "CONFLICT": 8,
         "INTERRUPTED": 130,
     }
+
+
+def test_a_sentence_is_one_line_of_bounded_length_whatever_was_written():
+    long = "x\n" * 100_000
+    error = SettingError(long, long, long, long)
+    assert str(error).isprintable()
+    assert len(str(error)) < 3_000
+    assert error.field.startswith(r"x\nx\n")
+    assert str(SettingError("a", "b", "c ü", "d")) == "a = b: c ü; d."
