@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Annotated, BinaryIO
 
 import msgspec
 import numpy as np
@@ -36,7 +36,8 @@ class LoggedSeries:
 
 
 class _Line(msgspec.Struct):
-    at_us: int = 0
+    # what fits an array of 64 bits
+    at_us: Annotated[int, msgspec.Meta(ge=0, le=2**62)] = 0
     meter: str = ""
     values: dict[str, float | None] | None = None
 
@@ -68,7 +69,7 @@ def _lines(file: BinaryIO, path: Path) -> Iterator[_Line]:
             return
         try:
             yield decoder.decode(text)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             place, problem = f"{path} line {number}", f"is not of a simulator's log ({error})"
             raise SettingError("--log", place, problem, "give the file that --log of the simulator named") from error
 

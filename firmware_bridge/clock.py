@@ -11,7 +11,6 @@ import os
 import struct
 import time
 from contextlib import suppress
-from math import inf
 from pathlib import Path
 from typing import Protocol
 
@@ -22,6 +21,8 @@ from firmware_bridge.reading import US_PER_S, MonotonicS, UtcUs
 # at most this much real time. Three seconds are far above the slowest tick of a busy machine, where half
 # a second was not: time then leapt in the middle of a sweep.
 HOLD_S_MAX = 3.0
+# Thirty years in a second: beyond is a damaged file, or a slip.
+RATE_MAX = 1e9
 
 _MAGIC = b"SWCLOCK1"
 _HEAD = struct.Struct("<8s36s4xQ")  # magic, boot id, count of writes: its last bit names the valid slot
@@ -128,16 +129,19 @@ class ScaledClock:
             raise _not_an_origin(path)
         if boot != _boot_id():
             raise SettingError("clock.origin", str(path), "is from before the last boot", "remove it and start anew")
+        if not 0 < self.rate <= RATE_MAX:
+            raise _not_an_origin(path)
 
     @classmethod
     def create(cls, path: Path, *, start_us: UtcUs, rate: float) -> "ScaledClock":
         """Write a new origin at `path`: now is `start_us`, running `rate` times as fast.
 
         Raises:
-            SettingError: the rate is not a number above 0.
+            SettingError: the rate is not a number above 0, or beyond any use.
         """
-        if not 0 < rate < inf:
-            raise SettingError("rate", str(rate), "is not above 0", "give simulated seconds per real second")
+        if not 0 < rate <= RATE_MAX:
+            problem = f"is not above 0 and up to {RATE_MAX:g}"
+            raise SettingError("rate", str(rate), problem, "give simulated seconds per real second")
         slot = _SLOT.pack(start_us, time.monotonic_ns(), rate, _NO_HOLD)
         draft = path.with_suffix(".new")
         draft.write_bytes(_HEAD.pack(_MAGIC, _boot_id(), 0) + slot + slot)

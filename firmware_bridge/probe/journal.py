@@ -12,7 +12,7 @@ from typing import BinaryIO
 import msgspec
 
 from firmware_bridge.errors import ConflictError, SettingError
-from firmware_bridge.probe.asks import Ask, Heard
+from firmware_bridge.probe.asks import Ask, Heard, Read, Words
 from firmware_bridge.probe.search import Search
 
 # The longest search has 16,000 asks of 300 bytes each.
@@ -21,6 +21,8 @@ JOURNAL_BYTES_MAX = 16 * 1024 * 1024
 _Entry = tuple[Ask, Heard]
 _HEAD = msgspec.json.Decoder(dict[str, object])
 _ENTRY = msgspec.json.Decoder(_Entry)
+# All that msgspec raises for bytes it cannot take.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Journal:
@@ -47,11 +49,11 @@ class Journal:
     def resume(self, search: Search) -> int:
         """Tell `search` all that was heard as long as it asks the same; how many answers it took.
 
-        What is left, because profiles or program have changed since, is forgotten.
+        What is left, because profiles or program have changed since, or somebody wrote in it, is forgotten.
         """
         count = 0
         for ask, heard in self.entries:
-            if search.ask != ask:
+            if search.ask != ask or not _can_answer(ask, heard):
                 break
             search.take(heard)
             count += 1
@@ -87,7 +89,7 @@ class Journal:
         for line in lines[1:]:
             try:
                 entry = _ENTRY.decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except _UNREADABLE:
                 break
             end += len(line)
             self.entries.append(entry)
@@ -101,8 +103,16 @@ class Journal:
 def _is_head(line: bytes) -> bool:
     try:
         return "probe" in _HEAD.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _UNREADABLE:
         return False
+
+
+def _can_answer(ask: Ask, heard: Heard) -> bool:
+    """Whether a line can have given these registers."""
+    if not isinstance(heard, Words):
+        return True
+    is_whole = isinstance(ask, Read) and len(heard.words) == ask.count
+    return is_whole and all(0 <= word <= 0xFFFF for word in heard.words)
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -96,7 +96,7 @@ class Control:
         """The line that answers the line `text`."""
         try:
             ok = await self._carry_out(self._decode(text))
-        except (msgspec.MsgspecError, UnicodeDecodeError, SettingError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, SettingError) as error:
             return _line({"error": str(error)})
         return _line({"ok": ok})
 

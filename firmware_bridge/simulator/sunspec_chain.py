@@ -27,6 +27,8 @@ _MODEL_WORDS = {
 # Registers that a device does not implement, of most types.
 _NOT_IMPLEMENTED = b"\xff\xff"
 _BASE = 40_000
+# Modbus Application Protocol V1.1b3, 4.4.
+_ADDRESSES = 0x10000
 
 
 class ModelChain(NamedTuple):
@@ -68,7 +70,13 @@ class ModelChain(NamedTuple):
 
 
 def model_chain(facts: Mapping[str, Any], words: int, phases: int = 0) -> ModelChain:
-    """The chain of a profile's `sunspec` entry whose registers reach `words` far."""
+    """The chain of a profile's `sunspec` entry whose registers reach `words` far.
+
+    Raises:
+        ValueError: farther than addresses do.
+    """
+    if words > _ADDRESSES:
+        raise ValueError(f"a register at {words - 1}")
     models = [int(model) for model in facts["models"]]
     # In each family the last digit is the number of phases.
     model = next((one for one in models if one % 10 == phases), models[0])

@@ -53,7 +53,18 @@ def test_a_last_line_cut_short_is_left_out(tmp_path: Path) -> None:
     assert read_log(path, POLL_US)["m", "voltage_v"].ticks.tolist() == [0]
 
 
-@pytest.mark.parametrize("line", ["no json\n", "[1]\n", '{"at_us": "x"}\n', '{"values": {"a": "b"}}\n', "\xff\n"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "no json\n",
+        "[1]\n",
+        '{"at_us": "x"}\n',
+        '{"at_us": 1' + "0" * 20 + "}\n",
+        '{"x": ' + "[" * 9999 + "\n",
+        '{"values": {"a": "b"}}\n',
+        "\xff\n",
+    ],
+)
 def test_a_line_of_another_kind_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "log.jsonl"
     path.write_bytes(b'{"fault": "x"}\n' + line.encode("latin-1"))

@@ -195,7 +195,16 @@ def test_a_folder_is_no_origin(tmp_path: Path):
         open_clock(tmp_path)
 
 
-@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf"), 1e300])
+def test_an_origin_whose_rate_was_damaged_is_none(origin: Path, rate: float):
+    a_clock(origin)
+    data = origin.read_bytes()
+    origin.write_bytes(data.replace(struct.pack("<d", RATE), struct.pack("<d", rate)))
+    with pytest.raises(SettingError, match="is not a clock origin"):
+        ScaledClock(origin)
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf"), 1e300])
 def test_a_rate_is_a_number_above_0(origin: Path, rate: float):
     with pytest.raises(SettingError, match="is not above 0"):
         a_clock(origin, rate)

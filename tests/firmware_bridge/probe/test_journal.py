@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from firmware_bridge.catalog import load_profile
@@ -74,6 +76,28 @@ def test_answers_to_other_questions_are_forgotten(tmp_path):
     assert count == 10
     assert path.read_bytes() == b"".join(lines[:11])
     assert found.ask is not None
+
+
+@pytest.mark.parametrize("words", [b"[]", b"[0,0,0]", b"[65536,0]", b"[-1,0]"])
+def test_an_answer_that_no_line_can_have_given_is_forgotten(tmp_path, words: bytes):
+    path = tmp_path / "journal"
+    interrupted(path, 30)
+    lines = path.read_bytes().splitlines(keepends=True)
+    place = next(place for place, line in enumerate(lines) if b'"Words"' in line)
+    lines[place] = re.sub(rb'"words":\[[^]]*\]', b'"words":' + words, lines[place])
+    path.write_bytes(b"".join(lines))
+    assert resumed(path)[1] == place - 1
+
+
+def test_what_is_nested_without_end_is_no_answer_and_no_journal(tmp_path):
+    path = tmp_path / "journal"
+    interrupted(path, 5)
+    with path.open("ab") as file:
+        file.write(b"[" * 9999 + b"\n")
+    assert resumed(path)[1] == 5
+    path.write_bytes(b'{"probe":' + b"[" * 9999 + b"\n")
+    with pytest.raises(SettingError, match="is no journal"):
+        Journal(path, HEAD)
 
 
 def test_what_is_added_after_a_resumption_is_read_again(tmp_path):

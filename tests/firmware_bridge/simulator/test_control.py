@@ -73,6 +73,11 @@ async def test_a_mistake_is_told_in_one_sentence(control, command, says):
     assert says in (await told(control, command))["error"]
 
 
+async def test_a_command_that_is_nested_too_deeply_is_a_mistake_like_others(control):
+    answer = msgspec.json.decode(await control.answer(b'{"' + b'":[' * 1 + b"[" * 4000))
+    assert "error" in answer
+
+
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=100))
 async def test_any_line_is_answered(control, text):

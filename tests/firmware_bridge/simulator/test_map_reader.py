@@ -160,6 +160,8 @@ def test_a_folder_of_ones_own_can_come_first(tmp_path):
         profile('address = 0, function = 3, type = "u16", values = { 0 = "asleep" }', name="operating_state"),
         profile('address = 0, function = 3, type = "u16", values = { 65536 = "off" }', name="operating_state"),
         "sunspec = { models = [] }\n" + profile('address = 9, function = 3, type = "u16", scale = 1, unit = "W"'),
+        "sunspec = { models = [101] }\n"
+        + profile('address = 999999999999, function = 3, type = "u16", scale = 1, unit = "W"'),
         '[[identify]]\nname = "x"\nfunction = 3\naddress = 1\ntype = "str"\n'
         + profile('address = 0, function = 3, type = "u16", scale = 1, unit = "W"'),
     ],
