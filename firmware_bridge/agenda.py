@@ -182,6 +182,11 @@ class Agenda:
         self._open.extendleft((_piece(block, entry.spans, *piece), entry) for piece in reversed(pieces))
         return True
 
+    def doubt(self) -> None:
+        """The device was silent for so long that it may be another one: a SunSpec model is looked for anew."""
+        if self._walk is None:
+            self._walk = _walk_of(self._profile)
+
     def greet(self) -> None:
         """The device is back from a silence: it may be another one, and what it said before no longer stands."""
         for entry in self._entries if self._serial is None else [*self._entries, self._serial]:

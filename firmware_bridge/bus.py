@@ -120,6 +120,8 @@ class Bus:
         self._first = None
         self._until_s, self._is_doubted, self._has_worked = until_s, False, False
         for station in self._stations:
+            if station.breaker.silences >= SILENCES_MAX:
+                station.agenda.doubt()
             station.agenda.begin(tick_us)
             station.is_retried = False
             station.meter.begin_sweep(

@@ -52,6 +52,8 @@ class Line:
         self.asked: list[Ask] = []
         self.full_reads: Counter[int] = Counter()
         self.read_at_s: dict[int, float] = {}
+        # of the devices that hold anything: register -> word
+        self.holds: dict[int, int] = {}
 
     def sweep(self, period_s: float = 1.0) -> None:
         """One sweep, then rest until the next tick; back to back with a period of 0."""
@@ -91,7 +93,7 @@ class Line:
             self.bus.failed(ask, outcome, MonotonicS(self.now_s))
             return
         self.now_s += outcome
-        words = [0] * ask.block.count
+        words = [self.holds.get(ask.block.address + place, 0) for place in range(ask.block.count)]
         self.bus.took(ask, words, MonotonicS(self.now_s), UtcUs(round(self.now_s * US_PER_S)), outcome)
 
 
@@ -316,3 +318,23 @@ def test_a_clock_that_is_set_back_by_an_hour_keeps_no_block_of_a_slow_device_wai
     before, after = one_a_second(36_000), one_a_second(32_400)
     assert len(before) > 2
     assert before == after
+
+
+def sunspec_chain(model: int, common_registers: int) -> dict[int, int]:
+    """A chain from register 40000 on: the common model, and ours."""
+    words = [0x5375, 0x6E53, 1, common_registers, *[0] * common_registers, model, 200, *[0] * 200, 0xFFFF, 0]
+    return dict(enumerate(words, start=40_000))
+
+
+def test_a_sunspec_device_that_was_exchanged_for_one_with_a_longer_chain_is_read_where_its_model_lies():
+    line = Line("sunspec_meter", units=[1])
+    line.holds = sunspec_chain(203, 65)
+    line.run(20)
+    line.behaviours[1] = dead
+    line.run(60)
+    line.holds, line.behaviours[1] = sunspec_chain(203, 66), well
+    before = {ask.block.address for ask in line.asked if ask.block.registers}
+    asked = len(line.asked)
+    line.run(120)
+    after = {ask.block.address for ask in line.asked[asked:] if ask.block.registers}
+    assert after == {address + 1 for address in before}
