@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-gateway setup-trainer demo hil test check nightly bench golden fix lock clean
+.PHONY: help setup setup-gateway setup-trainer demo fuzz hil test check nightly bench golden fix lock clean
 
 # Every path is relative: the clone may lie in a folder whose name has a space.
 PY := .venv/bin/python
@@ -53,6 +53,9 @@ demo: .venv/.ready  ## the main job on this machine: SECONDS=60, REPLAY=file, MA
 SECONDS_ := $(SECONDS)
 unexport SECONDS
 
+fuzz: .venv/.ready  ## every parser under made-up inputs: SECONDS=30 for each, ONLY="rtu p1"
+	@$(PY) -m tests.fuzz --seconds $(or $(SECONDS_),10) $(ONLY)
+
 hil: .venv/.ready  ## tests of gateway and wire on a rig: RIG=hil/virtual.toml
 	@$(PY) -m pytest -q hil --rig "$(or $(RIG),hil/virtual.toml)"
 
@@ -68,10 +71,12 @@ test: check .venv-gateway/.ready .venv-trainer/.ready  ## everything but the lon
 	@.venv-gateway/bin/python -m pytest -q -n auto $(DEVICE) -m "not pg and not tf and not nightly"
 	$(PY) -m pytest -q -m "(slow or pg or data) and not tf and not nightly" $(DEVICE:%=--ignore=%)
 	$(PY) -m pytest -q hil
+	$(PY) -m tests.fuzz --seconds $(if $(CI),30,3)
 	.venv-trainer/bin/python -m pytest -q -m "tf and not nightly"
 
 nightly: test  ## the long tier
 	@$(PY) -m pytest -q -m "nightly and not tf"
+	$(PY) -m tests.fuzz --seconds 600 --even
 
 bench: .venv/.ready  ## one JSON line per figure: ONLY=path
 	@$(PY) -m tests.bench $(ONLY)

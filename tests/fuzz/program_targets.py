@@ -1,0 +1,344 @@
+"""Parsers of what programs tell each other, over a pipe, a network or a restart: records, states, commands."""
+
+import asyncio
+import hashlib
+import json
+import struct
+import tempfile
+import zlib
+from collections.abc import Callable, Hashable, Iterator
+from math import inf, isfinite, nan
+from pathlib import Path
+
+import msgspec
+
+from cloud_trainer.database import read_dsn
+from cloud_trainer.ingest.entry import read_entries
+from cloud_trainer.simulator_log import read_log
+from firmware_bridge.catalog import load_profile
+from firmware_bridge.clock import ScaledClock, SystemClock
+from firmware_bridge.errors import SettingError
+from firmware_bridge.probe.asks import Wire
+from firmware_bridge.probe.journal import Journal
+from firmware_bridge.probe.plan import Options, plan
+from firmware_bridge.probe.search import Search
+from firmware_bridge.reading import UtcUs
+from firmware_bridge.simulator.control import Control
+from firmware_bridge.simulator.frames import (
+    FRAME_BYTES_MAX,
+    NotModbusError,
+    Request,
+    take_request,
+)
+from firmware_bridge.simulator.line_settings import LineSettings
+from firmware_bridge.simulator.lines import Lines
+from firmware_bridge.simulator.log import ValueLog
+from firmware_bridge.simulator.panel import Panel
+from firmware_bridge.simulator.rtu_frames import read_rtu, rtu_frame, take_rtu
+from firmware_bridge.simulator.scenario import parse_scenario
+from firmware_bridge.simulator.stage import set_stage
+from gateway.contract.manifest import ManifestError, decode_golden, decode_manifest
+from gateway.contract.readings import unpack_block
+from gateway.contract.records import (
+    Acknowledgement,
+    Batch,
+    ReadingsBlock,
+    RecordError,
+    StoredRecord,
+    decode_acknowledgement,
+    decode_batch,
+    decode_record,
+    encode_acknowledgement,
+    encode_batch,
+)
+from gateway.core.update import Outcome, decode_outcome, encode_outcome, event_of
+from gateway.shell.bundle_files import FACTORY, BundleState, decode_state, encode_state
+from gateway.shell.host_frames import FrameError, decode_frame, tensor_of
+from gateway.shell.status_page import is_own_host
+from tests.firmware_bridge.probe.devices import Rig, meter
+from tests.fuzz.settings_targets import FAULTS, refusable
+from tests.fuzz.target import BRIEF, Target
+
+ROOT = Path(__file__).parents[2]
+_FOLDER = tempfile.TemporaryDirectory(prefix="fuzz-")
+GOLDEN = {
+    name: bytes.fromhex(text) for name, text in json.loads((ROOT / "tests/golden/records.json").read_text()).items()
+}
+
+# --- the simulator --------------------------------------------------------------------------------
+
+
+class _Still:
+    """Time that stands: the panel asks for nothing but the instant."""
+
+    rate = 1.0
+
+    def utc_us(self) -> UtcUs:
+        return UtcUs(1_780_000_000_000_000)
+
+
+def _panel() -> Panel:
+    stage = set_stage(parse_scenario(FAULTS.decode()), Path())
+    return stage.panel(_Still(), ValueLog(None))
+
+
+_PANEL = _panel()
+
+
+def check_simulator_frames(data: bytes) -> Hashable:
+    """What a client may send to a simulated meter: Modbus TCP, RTU between silences, RTU on a stream."""
+    ends: list[Hashable] = [read_rtu(data) is None, read_rtu(rtu_frame(1, data)) is None]
+    for take in (take_request, take_rtu):
+        received = bytearray(data)
+        try:
+            while (request := take(received)) is not None:
+                ends.append(_answered(request))
+        except NotModbusError:
+            ends.append("not Modbus")
+        assert len(received) <= len(data)
+    ends.append(_answered(Request(1, 1, data[:253])) if data else None)
+    return tuple(ends[:6])
+
+
+def _answered(request: Request) -> Hashable:
+    if not request.pdu:
+        return "empty"
+    reply = _PANEL.reply(request)
+    assert reply is None or len(reply) <= FRAME_BYTES_MAX
+    return None if reply is None else reply[7:8]
+
+
+def _request_seeds() -> Iterator[bytes]:
+    read = bytes.fromhex("04 0000 0002")
+    yield struct.pack(">HHHB", 1, 0, 6, 1) + read
+    yield rtu_frame(1, read)
+    yield struct.pack(">HHHB", 1, 0, 5, 1) + b"\x2b\x0e\x01\x00"
+    yield read
+
+
+class _Commanded:
+    """A simulator's control, without the process around it: a line that is served while a command is carried out."""
+
+    def __init__(self) -> None:
+        self._lines = Lines([LineSettings(name="net", kind="tcp")], Path(_FOLDER.name), _PANEL.answer, [1])
+        self._control = Control(self._lines, _PANEL)
+        self._runner = asyncio.Runner()
+
+    def check(self, data: bytes) -> Hashable:
+        """One line in, one line out."""
+        answer = self._runner.run(self._answer(data))
+        _PANEL.release("grid")
+        assert answer.endswith(b"\n")
+        assert answer.count(b"\n") == 1
+        assert msgspec.json.decode(answer).keys() in ({"ok"}, {"error"})
+        return answer[:24]
+
+    async def _answer(self, data: bytes) -> bytes:
+        line = self._lines.named("net")
+        async with asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(self._lines.serve())
+            while not line.is_served:
+                await SystemClock().sleep_for(0)
+            answer = await self._control.answer(data)
+            await line.heal()
+            line.pull()
+            serving.cancel()
+        return answer
+
+
+COMMANDS = [
+    b'{"do": "inject", "line": "net", "fault": {"kind": "delay", "unit": 1, "delay_s": 0.8}}',
+    *(f'{{"do": "{do}", "line": "net"}}'.encode() for do in ("heal", "pull", "plug", "counts", "reset_counts")),
+    b'{"do": "show", "meter": "grid", "measurand": "voltage_l1_v", "value": 231.5}',
+    b'{"do": "release", "meter": "grid"}',
+]
+
+
+def check_simulator_log(data: bytes) -> Hashable:
+    """What an audit reads."""
+    series = read_log(_on_disk("log.jsonl", data), 1_000_000)
+    return len(series), sum(one.ticks.size for one in series.values())
+
+
+LOG = b"""{"at_us":1,"meter":"grid","values":{"voltage_l1_v":230.5,"active_power_w":null}}
+{"at_us":2,"fault":"silent"}
+{"at_us":2000001,"meter":"grid","values":{"voltage_l1_v":229}}
+"""
+
+
+def _on_disk(name: str, data: bytes) -> Path:
+    path = Path(_FOLDER.name) / name
+    path.write_bytes(data)
+    return path
+
+
+# --- what a program keeps for its next run ------------------------------------------------------------
+
+_PROFILES = [load_profile(name) for name in ("eastron_sdm630", "carlo_gavazzi_em340")]
+_HEAD: dict[str, object] = {"probe": 1, "place": "here"}
+
+
+def check_probe_state(data: bytes) -> Hashable:
+    """The journal of a probe that was interrupted, and what the probe makes of it."""
+    path = _on_disk("journal", data)
+    journal = Journal(path, _HEAD)
+    try:
+        search = Search(plan(_PROFILES, Options(listen_s=0)), _PROFILES)
+        entries = len(journal.entries)
+        count = journal.resume(search)
+        assert count <= entries
+        assert path.stat().st_size <= max(len(data), len(msgspec.json.encode(_HEAD)) + 1)
+        return min(entries, 3), min(count, 8), len(search.devices), len(search.notes)
+    finally:
+        journal.close()
+
+
+def _journal_seeds() -> Iterator[bytes]:
+    for asks in (3, 60):
+        path = Path(_FOLDER.name) / "seed"
+        path.unlink(missing_ok=True)
+        search = Search(plan(_PROFILES, Options(listen_s=0)), _PROFILES)
+        rig = Rig({(Wire(kind="serial"), 2): meter("eastron_sdm630")})
+        journal = Journal(path, _HEAD)
+        for _ in range(asks):
+            if search.ask is not None:
+                heard = rig.hear(search.ask)
+                journal.add(search.ask, heard)
+                search.take(heard)
+        journal.close()
+        yield path.read_bytes()
+
+
+def check_clock(data: bytes) -> Hashable:
+    """The origin of simulated time, which several processes share."""
+    clock = ScaledClock(_on_disk("origin", data))
+    assert isinstance(clock.utc_us(), int)
+    assert isfinite(clock.rate)
+    return clock.rate > 0
+
+
+def _clock_seeds() -> Iterator[bytes]:
+    path = Path(_FOLDER.name) / "origin"
+    clock = ScaledClock.create(path, start_us=UtcUs(1_780_000_000_000_000), rate=60.0)
+    yield path.read_bytes()
+    clock.hold_before(UtcUs(1_780_000_001_000_000))
+    yield path.read_bytes()
+
+
+def check_bundle_state(data: bytes) -> Hashable:
+    """As it comes, and under a right checksum; and the outcome of an update's check."""
+    signed = hashlib.sha256(data).hexdigest().encode() + b"\n" + data
+    states = [_refused(ValueError, _bundle, one) for one in (data, signed)]
+    return (*states, _refused(ValueError, _outcome, data))
+
+
+def _bundle(data: bytes) -> Hashable:
+    state = decode_state(data)
+    assert decode_state(encode_state(state)) == state
+    return "state", len(state.refused), state.current is None
+
+
+def _outcome(data: bytes) -> Hashable:
+    outcome = decode_outcome(data)
+    decode_outcome(encode_outcome(outcome))
+    return event_of(outcome)
+
+
+def _refused(error: type[Exception], parse: Callable[[bytes], Hashable], data: bytes) -> Hashable:
+    """What `parse` makes of the data; a refusal tells why, without what was written."""
+    try:
+        return parse(data)
+    except error as refusal:
+        return "".join(letter for letter in str(refusal)[:60] if letter.isalpha() or letter == " ")[:40]
+
+
+# --- between gateway, model host and cloud --------------------------------------------------------------
+
+
+def check_records(data: bytes) -> Hashable:
+    """A record as it comes, and what is packed in one."""
+    return tuple(_refused(RecordError, _record, one) for one in (data, zlib.compress(data, 1)))
+
+
+def _record(data: bytes) -> Hashable:
+    record = decode_record(data)
+    if isinstance(record, ReadingsBlock):
+        return "block", len(unpack_block(record))
+    return type(record).__name__
+
+
+def check_batches(data: bytes) -> Hashable:
+    """A batch as ingest reads it; and an acknowledgement, which a captive portal may have written."""
+    return _refused(RecordError, _batch, data), _refused(
+        RecordError, lambda _: decode_acknowledgement(data).stored, data
+    )
+
+
+def _batch(data: bytes) -> Hashable:
+    batch = decode_batch(data)
+    return tuple(sorted({(entry.kind, entry.problem[:20]) for entry in read_entries(batch)}))
+
+
+def _acknowledged(data: bytes) -> Hashable:
+    return decode_acknowledgement(data).stored > 0
+
+
+def _batch_seeds() -> Iterator[bytes]:
+    bodies = [zlib.compress(record, 6) for record in GOLDEN.values()]
+    stored = [StoredRecord(number, UtcUs(1_780_000_000_000_000), body) for number, body in enumerate(bodies, 7)]
+    yield encode_batch(Batch("gw-1", "0" * 32, stored))
+    yield encode_acknowledgement(Acknowledgement("0" * 32, 7, 1))
+
+
+def check_manifest(data: bytes) -> Hashable:
+    """What a bundle says of itself, and its golden vectors."""
+    return (
+        _refused(ManifestError, lambda _: len(decode_manifest(data).models), data),
+        _refused(ManifestError, lambda _: min(len(decode_golden(data)), 3), data),
+    )
+
+
+def check_host_frames(data: bytes) -> Hashable:
+    """What the model host says to its parent."""
+    return _refused(FrameError, _host_frame, data)
+
+
+def _host_frame(data: bytes) -> Hashable:
+    frame = decode_frame(data)
+    if hasattr(frame, "shape"):
+        assert tensor_of(frame).size * 4 == len(frame.data)
+    return type(frame).__name__
+
+
+def check_addresses(data: bytes) -> Hashable:
+    """The host that a browser names, and where a database is."""
+    text = data.decode("latin-1")
+    is_own = is_own_host([text], "192.168.1.20", frozenset({"gateway.local"}))
+    try:
+        read_dsn(text.removeprefix("@"))
+    except SettingError:
+        return is_own, "refused"
+    return is_own, "taken"
+
+
+_MANIFESTS = [(FACTORY / name).read_bytes() for name in ("manifest.json", "golden.json")]
+_HOST_FRAMES = [msgspec.msgpack.encode(["answer", [1, 2], bytes(8)]), b"\x92\xa7failure\xa1x"]
+_ADDRESSES = [b"gateway.local:8080", b"[::ffff:192.168.1.20]", b"host=db.example user=x password=y"]
+# Little endian, as the machine: no number, and no end.
+_NO_NUMBERS = [struct.pack("<d", one) for one in (nan, inf, -1.0)]
+_STATES = [encode_state(BundleState()), encode_outcome(Outcome("refused", 3))]
+_RECORDS = [*GOLDEN.values(), *(zlib.compress(one, 6) for one in GOLDEN.values())]
+
+TARGETS = [
+    Target("simulator_frames", check_simulator_frames, _request_seeds(), bytes_max=1024),
+    Target("control", _Commanded().check, COMMANDS),
+    Target("simulator_log", refusable(check_simulator_log), [LOG], share=BRIEF),
+    Target("probe_state", refusable(check_probe_state), _journal_seeds(), [b"\n"], 16_384),
+    Target("clock", refusable(check_clock), _clock_seeds(), _NO_NUMBERS, share=BRIEF),
+    Target("bundle_state", check_bundle_state, _STATES, share=BRIEF),
+    Target("records", check_records, _RECORDS, share=BRIEF),
+    Target("batches", check_batches, _batch_seeds(), share=BRIEF),
+    Target("manifest", check_manifest, _MANIFESTS, bytes_max=65_536, share=BRIEF),
+    Target("host_frames", check_host_frames, _HOST_FRAMES, share=BRIEF),
+    Target("addresses", check_addresses, _ADDRESSES, share=BRIEF),
+]
