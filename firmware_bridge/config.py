@@ -38,7 +38,8 @@ class BusConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     url: Annotated[
         str,
         Meta(
-            pattern=r"^((tcp|rtu\+tcp)://[^/:\s]+:[0-9]{1,5}|serial:///[^\s]{1,200})\Z",
+            # a path may have spaces inside, as the link of a simulated line in somebody's folder
+            pattern=r"^((tcp|rtu\+tcp)://[^/:\s]+:[0-9]{1,5}|serial:///\S([^\x00-\x1f\x7f]{0,198}\S)?)\Z",
             description="address of a line",
             examples=["tcp://192.168.1.20:502", "serial:///dev/serial/by-id/usb-adapter-port0"],
         ),

@@ -28,6 +28,9 @@ def test_what_need_not_be_said_has_a_default():
         ("url", "tcp://host:502\n"),
         ("url", "tcp://ho st:502"),
         ("url", "rtu:///dev/ttyUSB0"),
+        ("url", "serial:///"),
+        ("url", "serial:///dev/ttyUSB0 "),
+        ("url", "serial:///dev/tty\nUSB0"),
         ("timeout_s", 0),
         ("timeout_s", 31),
         ("speed", 9600),
@@ -36,6 +39,11 @@ def test_what_need_not_be_said_has_a_default():
 def test_a_bus_is_refused_with_the_field_named(field: str, value: object):
     with pytest.raises(msgspec.ValidationError, match=field):
         msgspec.convert(BUS | {field: value}, BusConfig)
+
+
+def test_the_path_of_an_adapter_may_have_spaces():
+    for url in ("serial:///my rig/dev/rs485", "serial:///x"):
+        assert msgspec.convert(BUS | {"url": url}, BusConfig).url == url
 
 
 @pytest.mark.parametrize(
