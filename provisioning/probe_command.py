@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from firmware_bridge.probe.line import Place
 from firmware_bridge.probe.plan import LISTEN_S, Options
 from firmware_bridge.profile import Profile
 from gateway.config import load_file
-from provisioning.probe_config import extended, first_file, sections, suggest
+from provisioning.probe_config import Suggestion, extended, first_file, sections, suggest, top_line
 from provisioning.probe_report import NOBODY, Result, as_json, drawn
 from provisioning.probe_run import Finder, Wanted, head
 
@@ -75,9 +76,7 @@ def probe_command(
     if serial is None and tcp is None:
         _list_adapters(adapters(), is_json=is_json)
         return Exit.OK
-    # a mistake in the file is told before the search, not after
-    folders = load_file(write).profile_folders if write is not None and write.exists() else ()
-    known = _profiles([*([profiles] if profiles else ()), *folders])
+    known = _profiles([*([profiles] if profiles else ()), *_folders_of(write)])
     place = place_of(serial, tcp)
     options = Options(place.is_serial, all_units, thorough, wait_s, listen_s)
     wanted = Wanted(place, options, state or _state_path(place, write))
@@ -95,16 +94,16 @@ def probe_command(
     finally:
         journal.close()
     conclusions = finder.conclusions()
-    suggestion, written = _suggested(place, conclusions, write, is_forced=force)
+    suggestion = _suggested(place, conclusions, write, profiles)
     result = Result(
         line=place.told,
         conclusions=tuple(conclusions),
         notes=tuple(finder.search.notes),
         load_steps=steps,
-        suggestion=suggestion,
-        written=written,
+        suggestion=top_line(suggestion) + sections(suggestion),
+        written=None,
     )
-    _print(result, is_json=is_json)
+    _end(result, suggestion, write, is_forced=force, is_json=is_json)
     journal.remove()
     return Exit.OK if conclusions else Exit.NOT_FOUND
 
@@ -120,8 +119,9 @@ def place_of(serial: str | None, tcp: str | None) -> Place:
     if serial is not None:
         path = os.path.realpath(serial)
         if not Path(path).is_char_device():
-            known = ", ".join(one.path for one in adapters()) or "none is plugged in"
-            raise NotFoundError("--serial", serial, "is no serial adapter", f"use one of: {known}")
+            known = ", ".join(one.path for one in adapters())
+            next_step = f"use one of: {known}" if known else "plug one in, then: smartwatts-provision probe"
+            raise NotFoundError("--serial", serial, "is no serial adapter", next_step)
         return Place(path=best_name(str(Path(serial).absolute())))
     host, colon, port = str(tcp).rpartition(":")
     if not colon:
@@ -161,25 +161,60 @@ def _state_path(place: Place, write: Path | None) -> Path:
     return Path(base, "smartwatts", f"probe-{name}.jsonl")
 
 
-def _suggested(
-    place: Place, conclusions: Sequence[Conclusion], write: Path | None, *, is_forced: bool
-) -> tuple[str, str | None]:
-    """The sections for what was found, and the file that they were written to."""
-    if not conclusions:
-        return "", None
-    bus = msgspec.structs.replace(place.bus(conclusions[0].wire), protocol=conclusions[0].protocol)
+def _folders_of(write: Path | None) -> Sequence[Path]:
+    """Where the file to write looks for profiles. What is wrong with it is told before the search, not after."""
     if write is None:
-        return sections(suggest(bus, conclusions)), None
+        return ()
+    if not write.parent.is_dir():
+        raise SettingError("--write", str(write), "is in a folder that is not there", "make the folder first")
+    return load_file(write).profile_folders if write.exists() else ()
+
+
+def _suggested(
+    place: Place, conclusions: Sequence[Conclusion], write: Path | None, profiles: Path | None
+) -> Suggestion:
+    """What to add for what was found, with the folder of the installer's profiles where the file lacks it."""
+    if not conclusions:
+        return Suggestion()
+    bus = msgspec.structs.replace(place.bus(conclusions[0].wire), protocol=conclusions[0].protocol)
+    config = load_file(write) if write is not None and write.exists() else None
+    suggestion = suggest(bus, conclusions, config)
+    known = profile_names(config.profile_folders if config else ())
+    if profiles is None or all(one.profile in known for one in suggestion.meters):
+        return suggestion
+    folder, base = profiles.resolve(), (write or Path("-")).resolve().parent
+    is_inside = write is not None and folder.is_relative_to(base)
+    return msgspec.structs.replace(suggestion, profiles=str(folder.relative_to(base) if is_inside else folder))
+
+
+def _end(result: Result, suggestion: Suggestion, write: Path | None, *, is_forced: bool, is_json: bool) -> None:
+    """Write the file and print the result; where it cannot be written, what was found is printed all the same."""
+    if write is None or not result.conclusions:
+        _print(result, "For the gateway's configuration (--write FILE adds it there):\n", is_json=is_json)
+        return
+    try:
+        is_written = _written(suggestion, write, is_forced=is_forced)
+    except SettingError:
+        _print(result, f"Not written to {write}:\n", is_json=is_json)
+        raise
+    if is_written:
+        about = f"Written to {write}; smartwatts-provision config validate {shlex.quote(str(write))} explains it."
+        _print(msgspec.structs.replace(result, written=str(write)), about, is_json=is_json)
+        return
+    why = "nothing of this is sure enough to be added" if result.suggestion else "there is nothing to add"
+    _print(result, f"{write} is left as it is: {why}.", is_json=is_json)
+
+
+def _written(suggestion: Suggestion, write: Path, *, is_forced: bool) -> bool:
+    """Whether there was anything to write."""
     if not write.exists():
-        suggestion = suggest(bus, conclusions)
         _save(write, first_file(suggestion, _gateway_id()))
-        return sections(suggestion), str(write)
-    suggestion = suggest(bus, conclusions, load_file(write))
+        return True
     if suggestion.is_empty:
-        return sections(suggestion), None
+        return False
     text = write.read_text(encoding="utf-8-sig")
     _save(write, extended(text, suggestion, str(write), is_forced=is_forced))
-    return sections(suggestion), str(write)
+    return True
 
 
 def _save(path: Path, text: str) -> None:
@@ -201,7 +236,8 @@ def _gateway_id() -> str:
     return re.sub(r"[^a-z0-9-]+", "-", socket.gethostname().lower()).strip("-")[:63] or "gateway-1"
 
 
-def _print(result: Result, *, is_json: bool) -> None:
+def _print(result: Result, about: str, *, is_json: bool) -> None:
+    """The result; `about` stands before the sections for a configuration."""
     if is_json:
         click.echo(as_json(result))
         return
@@ -212,9 +248,6 @@ def _print(result: Result, *, is_json: bool) -> None:
     for part in drawn(result.conclusions, result.load_steps, console.width):
         console.print(part)
     click.echo()
-    if result.written is not None:
-        click.echo(f"Written to {result.written}; smartwatts-provision config validate {result.written} explains it.")
-    elif result.suggestion:
-        click.echo("For the gateway's configuration (--write FILE adds it there):\n")
-    if result.suggestion:
-        click.echo(result.suggestion, nl=False)
+    if result.suggestion or not about.endswith(":\n"):
+        click.echo(about)
+    click.echo(result.suggestion, nl=False)

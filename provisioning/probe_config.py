@@ -22,7 +22,7 @@ _SERIAL_SETTINGS = ("baud", "parity", "data_bits", "stop_bits")
 _FIRST_LINES = """\
 # Written by smartwatts-provision probe; smartwatts-provision config example shows all settings.
 
-[site]
+{profiles}[site]
 # the name of this gateway, unique among yours
 gateway_id = {gateway_id}
 """
@@ -60,6 +60,8 @@ class Suggestion(msgspec.Struct, frozen=True):
     changes: tuple[Change, ...] = ()
     # meter name -> what it is, for whoever reads the file
     remarks: dict[str, str] = {}
+    # folder with the profiles of some of these meters, which the file does not name yet
+    profiles: str | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -111,6 +113,11 @@ def sections(suggestion: Suggestion) -> str:
     return "\n".join("\n".join([*block, ""]) for block in blocks)
 
 
+def top_line(suggestion: Suggestion) -> str:
+    """What stands before all sections."""
+    return "" if suggestion.profiles is None else f"profiles = {json.dumps(suggestion.profiles)}\n\n"
+
+
 def first_file(suggestion: Suggestion, gateway_id: str) -> str:
     """A whole configuration with the suggestion in it.
 
@@ -121,7 +128,8 @@ def first_file(suggestion: Suggestion, gateway_id: str) -> str:
         raise SettingError(
             "--write", "(nothing)", "has no meter that is sure enough", "look at what was found, above"
         )
-    text = f"{_FIRST_LINES.format(gateway_id=json.dumps(gateway_id))}\n{sections(suggestion)}"
+    first = _FIRST_LINES.format(profiles=top_line(suggestion), gateway_id=json.dumps(gateway_id))
+    text = f"{first}\n{sections(suggestion)}"
     load(text)
     return text
 
@@ -140,11 +148,14 @@ def extended(text: str, suggestion: Suggestion, file: str, *, is_forced: bool) -
             f"{file}: {one.field}", one.old, problem, "correct it, or give --force to have it changed"
         )
     before = load(text, file)
+    if suggestion.profiles is not None and before.profiles is not None:
+        problem = f"lacks profiles of what was found, which are in {suggestion.profiles}"
+        raise ConflictError(f"{file}: profiles", before.profiles, problem, "put them into one folder")
     lines = text.splitlines()
     for change in suggestion.changes:
         _apply(change, lines)
     more = sections(suggestion)
-    new = "\n".join([*lines, *(["", more] if more else [""])])
+    new = top_line(suggestion) + "\n".join([*lines, *(["", more] if more else [""])])
     try:
         is_right = load(new, file) == _expected(before, suggestion)
     except SettingError:
@@ -254,7 +265,12 @@ def _expected(config: Config, suggestion: Suggestion) -> Config:
     new = {(one.section, one.name, one.key): json.loads(one.new) for one in suggestion.changes}
     buses = [_changed(one, "bus", new) for one in config.buses]
     meters = [_changed(one, "meter", new) for one in config.meters]
-    return msgspec.structs.replace(config, buses=[*buses, *suggestion.buses], meters=[*meters, *suggestion.meters])
+    return msgspec.structs.replace(
+        config,
+        buses=[*buses, *suggestion.buses],
+        meters=[*meters, *suggestion.meters],
+        profiles=suggestion.profiles or config.profiles,
+    )
 
 
 _Section = TypeVar("_Section", BusConfig, MeterConfig)

@@ -103,7 +103,7 @@ class Finder:
         if is_prompting:
             click.prompt("switch it ON, then press Enter", default="", show_default=False, err=True)
         else:
-            self._say(f"switch it ON now: it is measured in {SWITCH_S:.0f} s, for {DURING_S:.0f} s")
+            self._say(f"switch it ON now: it is measured in {SWITCH_S:.0f} s")
             asyncio.run(self._clock.sleep_for(SWITCH_S))
         self._watch(devices, DURING_S)
         self._say("it may be switched off again")
@@ -113,6 +113,7 @@ class Finder:
         }
 
     def _watch(self, devices: Sequence[Watched], duration_s: float) -> None:
+        self._say(f"measuring for {duration(duration_s)} ...")
         line = LineUnderProbe(self._wanted.place, self._clock)
         with asyncio.Runner(loop_factory=LookupLoop) as runner:
             runner.run(watch(line, devices, duration_s, self._plan.wait_s, self._clock))

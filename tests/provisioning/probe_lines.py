@@ -49,14 +49,17 @@ class Simulator:
 
 
 @contextmanager
-def simulated(folder: Path, line: str, who: Mapping[int, str] = WHO, quantity: str = "load") -> Iterator[Simulator]:
+def simulated(
+    folder: Path, line: str, who: Mapping[int, str] = WHO, quantity: str = "load", profiles: Path | None = None
+) -> Iterator[Simulator]:
     """A line, described as in a scenario, with these devices on it; the five meters if not told."""
+    own = "" if profiles is None else f"profiles = {json.dumps(str(profiles))}\n"
     scenario = folder / "scenario.toml"
     devices = "".join(
         f'[[meter]]\nname = "m{unit}"\nunit = {unit}\nprofile = "{profile}"\nquantity = "{quantity}"\n'
         for unit, profile in who.items()
     )
-    scenario.write_text(f'[site]\noutages_per_week = 0.0\n{devices}[[line]]\nname = "line"\n{line}\n')
+    scenario.write_text(f'{own}[site]\noutages_per_week = 0.0\n{devices}[[line]]\nname = "line"\n{line}\n')
     command = [sys.executable, "-m", "firmware_bridge.simulator", "--scenario", str(scenario), "--control"]
     with (folder / "simulator.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)

@@ -71,6 +71,13 @@ def test_a_mistake_in_the_file_to_write_is_told_before_the_search(tmp_path, caps
     assert "is needed" in capsys.readouterr().err
 
 
+def test_a_folder_that_is_not_there_is_told_before_the_search_and_not_made(tmp_path, capsys):
+    file = tmp_path / "nowhere" / "gateway.toml"
+    assert main(["probe", "--tcp", "127.0.0.1:1", "--write", str(file)]) == Exit.BAD_SETTING
+    assert "make the folder first" in capsys.readouterr().err
+    assert not file.parent.exists()
+
+
 def test_an_address_where_nobody_listens_is_unreachable(tmp_path, capsys):
     state = tmp_path / "journal"
     argv = ["probe", "--tcp", "127.0.0.1:1", "--listen", "0", "--state", str(state)]
@@ -107,6 +114,26 @@ def test_five_meters_behind_modbus_tcp_are_named_and_written(tmp_path):
         assert Prober(tmp_path, *options).run()["written"] is None  # it says it all already
         assert file.read_bytes() == before
     assert not (tmp_path / "gateway.toml.probe").exists()
+
+
+@pytest.mark.slow
+def test_a_meter_of_a_profile_of_ones_own_is_written_with_its_folder(tmp_path, capsys):
+    folder, file = tmp_path / "mine", tmp_path / "gateway.toml"
+    folder.mkdir()
+    assert main(["profile", "new", "corner_shop", "--into", str(folder)]) == Exit.OK
+    with simulated(tmp_path, 'kind = "tcp"', {5: "corner_shop"}, profiles=folder) as line:
+        argv = ["probe", "--tcp", line.url.partition("://")[2], "--listen", "0", "--write", str(file)]
+        assert main(argv) == Exit.BAD_SETTING
+        told = capsys.readouterr()
+        assert "answers Modbus, but like none of our profiles" in " ".join(told.out.split())
+        assert "no meter that is sure enough" in told.err
+        assert main([*argv, "--profiles", str(folder)]) == Exit.OK
+        assert main(["config", "validate", str(file)]) == Exit.OK
+        before = file.read_bytes()
+        assert 'profiles = "mine"' in before.decode()
+        assert main(argv) == Exit.OK
+    assert "is left as it is: there is nothing to add" in capsys.readouterr().out
+    assert file.read_bytes() == before
 
 
 @pytest.mark.slow

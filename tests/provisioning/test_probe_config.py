@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 
 from firmware_bridge.config import BusConfig
@@ -39,6 +40,18 @@ def test_a_new_file_is_one_that_a_gateway_takes():
         ("sdm630-7", "rs485", 7, "eastron_sdm630"),
         ("em340-3", "rs485", 3, "carlo_gavazzi_em340"),
     ]
+
+
+def test_a_folder_with_profiles_of_the_installers_own_is_named_in_the_file():
+    suggestion = msgspec.structs.replace(suggest(BUS, [found(profile="corner_shop")]), profiles="mine")
+    assert load(first_file(suggestion, "shop-1")).profiles == "mine"
+    before = EXAMPLE.read_text()
+    after = extended(before, suggestion, FILE, is_forced=False)
+    assert after.endswith(sections(suggestion))
+    assert before in after
+    assert load(after).profiles == "mine"
+    with pytest.raises(ConflictError, match="put them into one folder"):
+        extended('profiles = "others"\n' + before, suggestion, FILE, is_forced=False)
 
 
 def test_a_line_on_the_network_has_no_settings_of_a_serial_one():
