@@ -76,21 +76,19 @@ def lint_command(files: tuple[Path, ...], *, is_all: bool, as_json: bool) -> int
 
 @profile_group.command()
 @click.argument("name")
-@click.option("--from", "source", metavar="PROFILE", help="Begin with a copy of this profile.")
-@click.option("--empty", "is_empty", is_flag=True, help="Begin with every key explained.")
+@click.option(
+    "--from", "source", metavar="PROFILE",
+    help="Begin with a copy of this profile; without it, with every key explained.",
+)  # fmt: skip
 @click.option(
     "--into", type=click.Path(path_type=Path), default=Path(), metavar="DIR", help="The folder to write it to."
 )
 @_folder_option
-def new(name: str, source: str | None, into: Path, folders: tuple[Path, ...], *, is_empty: bool) -> int:
+def new(name: str, source: str | None, into: Path, folders: tuple[Path, ...]) -> int:
     """Write NAME.toml, a profile to start from; a file that is there is left alone.
 
     Set profiles = "DIR" in the gateway's configuration for it to be found.
     """
-    if (source is None) != is_empty:
-        raise SettingError(
-            "--from", repr(source), "cannot tell what to begin with", "give --from PROFILE, or --empty"
-        )
     text = empty(name) if source is None else copied(map_text(source, folders), name, source)
     if (found := lint(text, f"{name}{ENDING}")).mistakes:
         raise found.mistakes[0]

@@ -1,11 +1,16 @@
 """The text that a new meter profile begins with: a copy of another one, or every key explained. Pure."""
 
 import re
+import textwrap
+
+from firmware_bridge.measurand import Measurand
 
 # One line of TOML at the top of the file.
 _KEY = re.compile(r"^key\s*=.*$", re.MULTILINE)
 _CONFIDENCE = re.compile(r"^confidence\s*=.*$", re.MULTILINE)
 _UNCHECKED = 'confidence = "low"  # until its values were compared with the display of a meter'
+
+_LINE_CHARACTERS_MAX = 118
 
 _EMPTY = """\
 # The profile of a meter. Change what differs, remove what your meter does not have, and let
@@ -101,6 +106,8 @@ max_read = 60
 #   wraps_at = 100000000                raw value at which a counter begins again, if not at the end of its bits
 #   period_s = 60                       seconds between reads; 0 for each sweep
 #   confidence = "medium", note = "..."
+# What can be read:
+{measurands}
 [registers]
 active_power_w   = {{ address = 0x0000, function = 3, type = "s32", scale = 0.1, unit = "W" }}
 voltage_l1_v     = {{ address = 0x0002, function = 3, type = "u16", scale = 0.1, unit = "V" }}
@@ -111,7 +118,9 @@ energy_import_wh = {{ address = 0x0004, function = 3, type = "u32", scale = 0.01
 
 def empty(name: str) -> str:
     """A map that can be used as it stands, with every key explained."""
-    return _EMPTY.format(name=name)
+    names = ", ".join(Measurand)
+    measurands = textwrap.fill(names, _LINE_CHARACTERS_MAX, initial_indent="#   ", subsequent_indent="#   ")
+    return _EMPTY.format(name=name, measurands=measurands)
 
 
 def copied(text: str, name: str, source: str) -> str:

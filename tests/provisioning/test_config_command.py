@@ -27,7 +27,7 @@ def test_the_example_validates_and_is_explained(file, capsys):
 def test_a_meter_of_the_installers_own_is_found_beside_the_configuration(file, capsys):
     folder = file.parent / "mine"
     folder.mkdir()
-    assert main(["profile", "new", "corner_shop", "--empty", "--into", str(folder)]) == Exit.OK
+    assert main(["profile", "new", "corner_shop", "--into", str(folder)]) == Exit.OK
     text = file.read_text().replace('profile = "eastron_sdm630"', 'profile = "corner_shop"')
     file.write_text(text)
     assert main(["config", "validate", str(file)]) == Exit.BAD_SETTING

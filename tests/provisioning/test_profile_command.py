@@ -90,7 +90,7 @@ def test_nothing_to_check_is_a_mistake(capsys):
 
 
 def test_a_new_profile_is_written_and_passes_the_check(tmp_path, capsys):
-    assert main(["profile", "new", "mine", "--empty", "--into", str(tmp_path)]) == Exit.OK
+    assert main(["profile", "new", "mine", "--into", str(tmp_path)]) == Exit.OK
     assert main(["profile", "new", "theirs", "--from", "abb_b23", "--into", str(tmp_path)]) == Exit.OK
     assert main(["profile", "lint", str(tmp_path / "mine.toml"), str(tmp_path / "theirs.toml")]) == Exit.OK
     assert load_profile("theirs", [tmp_path]).registers == load_profile("abb_b23").registers
@@ -105,7 +105,7 @@ def test_a_new_profile_may_begin_with_one_of_the_installer(folder, tmp_path):
 
 def test_nothing_is_overwritten(folder, capsys):
     before = (folder / "corner_shop.toml").read_text()
-    assert main(["profile", "new", "corner_shop", "--empty", "--into", str(folder)]) == Exit.CONFLICT
+    assert main(["profile", "new", "corner_shop", "--into", str(folder)]) == Exit.CONFLICT
     assert "corner_shop.toml: is there already; choose another name" in capsys.readouterr().err
     assert (folder / "corner_shop.toml").read_text() == before
 
@@ -113,11 +113,9 @@ def test_nothing_is_overwritten(folder, capsys):
 @pytest.mark.parametrize(
     ("argv", "code", "said"),
     [
-        (["mine"], Exit.BAD_SETTING, "give --from PROFILE, or --empty"),
-        (["mine", "--empty", "--from", "abb_b23"], Exit.BAD_SETTING, "give --from PROFILE, or --empty"),
-        (["Mine", "--empty"], Exit.BAD_SETTING, "file = 'Mine.toml': cannot be named by a configuration"),
-        (["../mine", "--empty"], Exit.BAD_SETTING, "cannot be named by a configuration"),
-        (['mi"ne', "--empty"], Exit.BAD_SETTING, "cannot be named by a configuration"),
+        (["Mine"], Exit.BAD_SETTING, "file = 'Mine.toml': cannot be named by a configuration"),
+        (["../mine"], Exit.BAD_SETTING, "cannot be named by a configuration"),
+        (['mi"ne'], Exit.BAD_SETTING, "cannot be named by a configuration"),
         (["mine", "--from", "abb"], Exit.NOT_FOUND, "use one of: abb_b23"),
     ],
 )
@@ -129,7 +127,7 @@ def test_what_cannot_be_begun_is_said(argv: list[str], code: int, said: str, tmp
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path, capsys):
     missing = str(tmp_path / "missing")
-    assert main(["profile", "new", "mine", "--empty", "--into", missing]) == Exit.BAD_SETTING
+    assert main(["profile", "new", "mine", "--into", missing]) == Exit.BAD_SETTING
     assert "cannot be written (No such file or directory); name a folder" in capsys.readouterr().err
     assert main(["profile", "list", "--folder", missing]) == Exit.BAD_SETTING
     assert "name a folder with profiles" in capsys.readouterr().err
