@@ -65,15 +65,15 @@ def _reading(config: Config) -> Iterator[str]:
         meters = [meter for meter in config.meters if meter.bus == bus.name]
         yield _line(bus, meters)
         for meter in meters:
-            yield (
-                f"    {meter.name}: {meter.profile}, unit {meter.unit}, measures {_ROLE_WORDS[meter.role]}, "
-                f"at most {meter.rated_power_w:g} W."
-            )
+            most = "" if bus.protocol == "sensor" else f", at most {meter.rated_power_w:g} W"
+            yield (f"    {meter.name}: {meter.profile}, unit {meter.unit}, measures {_ROLE_WORDS[meter.role]}{most}.")
 
 
 def _line(bus: BusConfig, meters: list[MeterConfig]) -> str:
     if not meters:
         return f"  {bus.name} at {bus.url}: no meter, so this line is never opened."
+    if bus.protocol != "modbus":
+        return f"  {bus.name} at {bus.url}, where it listens to what is sent ({bus.protocol}) and asks nothing:"
     return f"  {bus.name} at {bus.url}, where a meter has {_duration(bus.timeout_s)} to answer:"
 
 

@@ -26,6 +26,12 @@ def test_every_meter_is_named_with_its_line_profile_and_place():
     assert "main: eastron_sdm630, unit 1, measures the solar inverter, at most 22000 W." in text
 
 
+def test_of_devices_that_send_by_themselves_nothing_is_asked():
+    text = "\n".join(explain(load(SMALLEST.replace("[[meter]]", 'protocol = "sensor"\n[[meter]]'))))
+    assert "house at tcp://10.0.0.5:502, where it listens to what is sent (sensor) and asks nothing:" in text
+    assert "measures something else.\n" in text
+
+
 def test_a_folder_with_profiles_is_named():
     text = "\n".join(explain(load('profiles = "/srv/mine"\n' + SMALLEST)))
     assert "It looks for the profiles of meters in /srv/mine first." in text
