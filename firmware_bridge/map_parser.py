@@ -4,6 +4,7 @@ Everything that can be wrong in such a file is found here, before the first requ
 sentence that names file, key or register, and remedy.
 """
 
+import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from itertools import pairwise
@@ -27,6 +28,8 @@ Entry = TypeVar("Entry", RegisterEntry, FieldEntry)
 
 # Energy moves slowly: a counter is asked this often when it needs a request of its own.
 COUNTER_PERIOD_S = 10.0
+# Of a name that is none, this much is compared with those that are.
+_KEY_CHARACTERS_MAX = 64
 # Which signs can be said of a measurand whose name begins like this; the first one is ours.
 _SIGNS: dict[str, tuple[Sign, Sign]] = {
     "active_power": ("import_positive", "generation_positive"),
@@ -167,7 +170,8 @@ def _field(measurand: Measurand, entry: FieldEntry, at: str, file: MapFile) -> F
 
 def _measurand(key: str, at: str) -> Measurand:
     if key not in Measurand.__members__.values():
-        known = ", ".join(Measurand)
+        like = difflib.get_close_matches(key[:_KEY_CHARACTERS_MAX], list(Measurand), n=3)
+        known = ", ".join([*like, *(one for one in Measurand if one not in like)])  # the likely ones first
         raise SettingError(at, "(key)", "is not a measurand", f"use one of: {known}")
     return Measurand(key)
 

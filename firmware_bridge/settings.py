@@ -164,7 +164,9 @@ def _refusal(path: str, tree: dict[str, Any], root: type, prefix: str) -> Settin
 
 
 def _missing(field: str, name: str, kind: inspect.Type) -> SettingError:
-    return SettingError(field, "(missing)", "is needed", f"add it: {words_for(kind, None, name).wanted}")
+    wanted = words_for(kind, None, name).wanted
+    next_step = f"add {wanted}" if wanted.startswith("it ") else f"add it: {wanted}"
+    return SettingError(field, "(missing)", "is needed", next_step)
 
 
 def _item_type(kind: inspect.Type, place: int) -> inspect.Type:

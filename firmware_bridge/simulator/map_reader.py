@@ -77,7 +77,7 @@ def register_map_of(profile: str, tree: Mapping[str, Any]) -> RegisterMap:
         found = RegisterMap(profile, registers, limits, Nameplate(tree), chain)
         found.still(0, 0)  # finds out whether what it says of itself can be shown
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
-        raise _not_simulated(profile, repr(error)) from error
+        raise _not_simulated(profile, _told(error)) from error
     if not registers:
         raise SettingError("meter.profile", profile, "has no registers", "add some to the profile's file")
     return found
@@ -91,7 +91,12 @@ def _tree(profile: str, text: str) -> dict[str, Any]:
 
 
 def _not_simulated(profile: str, why: str) -> SettingError:
-    return SettingError("meter.profile", profile, f"cannot be simulated: {why}", "correct the profile's file")
+    next_step = "correct it; smartwatts-provision profile lint says what is wrong with a profile"
+    return SettingError("meter.profile", profile, f"cannot be simulated: {why}", next_step)
+
+
+def _told(error: Exception) -> str:
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
 
 
 def _registers(tree: Mapping[str, Any]) -> tuple[tuple[Register, ...], ModelChain | None]:
