@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from firmware_bridge.breaker import Breaker
 from firmware_bridge.clock import Clock
 from firmware_bridge.config import BusConfig
-from firmware_bridge.errors import BusError, LineError
+from firmware_bridge.errors import BusError, LineError, NoReplyError
 from firmware_bridge.frames.fields import FieldDecoder
 from firmware_bridge.frames.frame import Frame
 from firmware_bridge.frames.reader import reader_of
@@ -16,6 +16,8 @@ from firmware_bridge.serial_stream import SerialStream
 
 # A line that cannot be opened is tried again at once, then less and less often.
 REST_FIRST_S, REST_LAST_S = 0.5, 10.0
+# More names than that help nobody.
+_SENDERS_MAX = 8
 
 
 class Listener:
@@ -32,6 +34,8 @@ class Listener:
         self._reader = reader_of(bus.protocol)
         self._breaker = Breaker(silences_max=1, rest_first_s=REST_FIRST_S, rest_last_s=REST_LAST_S)
         self._error: BusError = LineError("not tried yet")
+        # whose frames came, for who looks for one that does not
+        self._senders: set[str] = set()
         self._seats = [_Seat(meter) for meter in here]
 
     async def sweep(self, tick_us: UtcUs, until_s: MonotonicS) -> None:  # noqa: ARG002 - as a line that asks
@@ -50,6 +54,8 @@ class Listener:
             if not self._stream.is_open:
                 await self._stream.open()
             frames = self._reader.feed(self._stream.take())
+            self._senders.update(frame.sender for frame in frames[: _SENDERS_MAX - len(self._senders)])
+            self._error = self._silence()
         except BusError as error:
             self._fail(error)
             return []
@@ -58,6 +64,16 @@ class Listener:
             raise
         self._breaker.answered(self._clock.monotonic_s())
         return frames
+
+    def _silence(self) -> NoReplyError:
+        """What to say of a device that is not heard though the line is open."""
+        why = "no frame came"
+        if self._senders:
+            why = f"frames came from {', '.join(sorted(self._senders))}"
+        elif self._reader.refused:
+            reasons = ", ".join(f"{count} for {reason}" for reason, count in self._reader.refused.items())
+            why = f"of what came, was refused: {reasons}"
+        return NoReplyError(f"not heard: {why}: bus={self._bus.name}")
 
     def _fail(self, error: BusError) -> None:
         self._error = error
