@@ -39,6 +39,8 @@ class _Entry:
         """`phase` (0 to 1) shifts the second read, so that the slow blocks of a line do not all meet."""
         self.block, self.period_s = block, period_s
         self.refusals = 0
+        # nothing of it was left out in this sweep, as far as it was asked
+        self.is_whole = True
         # first address, the one behind the last, and the register, in order
         self.spans = sorted(((one.start, one.end, one) for one in block.registers), key=lambda span: span[:2])
         self._phase = phase
@@ -120,6 +122,8 @@ class Agenda:
         entries = self._entries if self._serial is None else [*self._entries, self._serial]
         due = sorted((entry for entry in entries if entry.is_due(tick_us)), key=lambda entry: entry.rank)
         self._open = deque((entry.block, entry) for entry in due)
+        for entry in due:
+            entry.is_whole = True
         if self._walk is not None and self._walk.is_over and self._is_walk_due(tick_us):
             self._walk = _walk_of(self._profile)
 
@@ -141,7 +145,7 @@ class Agenda:
             self.serial_number = recognise(self._profile, {SERIAL_NUMBER: words}).serial_number
         elif entry.was_refused:
             self._is_plan_restored = True
-        if all(other is not entry for _, other in self._open):
+        if entry.is_whole and all(other is not entry for _, other in self._open):
             entry.done(self._tick_us)
 
     def refused(self) -> None:
@@ -151,6 +155,7 @@ class Agenda:
             self._end_walk()
             return
         _, entry = self._open.popleft()
+        entry.is_whole = False
         entry.refusals += 1
         if entry.refusals < REFUSALS_MAX:
             return
@@ -166,7 +171,8 @@ class Agenda:
     def failed(self) -> None:
         """What `next` gave did not come, for another reason: it is not asked again in this sweep."""
         if self._walk is None:
-            self._open.popleft()
+            _, entry = self._open.popleft()
+            entry.is_whole = False
         else:
             self._is_walk_halted = True
 
@@ -179,6 +185,7 @@ class Agenda:
         if not pieces:
             return False
         self._open.popleft()
+        entry.is_whole &= sum(count for _, count in pieces) == block.count
         self._open.extendleft((_piece(block, entry.spans, *piece), entry) for piece in reversed(pieces))
         return True
 
