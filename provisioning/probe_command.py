@@ -5,6 +5,7 @@ import re
 import shlex
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -226,6 +227,8 @@ def _save(path: Path, text: str) -> None:
             draft.chmod(path.stat().st_mode)
         draft.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
         raise SettingError(
             "--write", str(path), f"cannot be written ({error.strerror})", "name another file"
         ) from error

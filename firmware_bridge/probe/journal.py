@@ -6,8 +6,8 @@ off by a power cut ends the file.
 
 import fcntl
 import os
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 
@@ -62,9 +62,12 @@ class Journal:
         return count
 
     def add(self, ask: Ask, heard: Heard) -> None:
-        """Keep one answer."""
-        self._file.write(msgspec.json.encode((ask, heard)) + b"\n")
-        self._file.flush()
+        """Keep one answer.
+
+        Raises:
+            SettingError: the disk is full.
+        """
+        self._write(msgspec.json.encode((ask, heard)) + b"\n")
 
     def close(self) -> None:
         """Keep the file for another time."""
@@ -82,8 +85,7 @@ class Journal:
             raise SettingError("--state", str(self.path), "is no journal of a probe", "name another file")
         if is_new or not lines or lines[0] != self._head:
             self._cut(0)
-            self._file.write(self._head)
-            self._file.flush()
+            self._write(self._head)
             return
         end = len(self._head)
         for line in lines[1:]:
@@ -94,6 +96,17 @@ class Journal:
             end += len(line)
             self.entries.append(entry)
             self._ends.append(end)
+
+    def _write(self, line: bytes) -> None:
+        waiting = memoryview(line)
+        try:
+            while waiting:
+                waiting = waiting[self._file.write(waiting) :]
+        except OSError as error:
+            next_step = "make room on that disk, or name another file"
+            raise SettingError(
+                "--state", str(self.path), f"cannot be written ({error.strerror})", next_step
+            ) from error
 
     def _cut(self, end: int) -> None:
         self._file.seek(end)
@@ -115,10 +128,11 @@ def _can_answer(ask: Ask, heard: Heard) -> bool:
     return is_whole and all(0 <= word <= 0xFFFF for word in heard.words)
 
 
-def _opened(path: Path) -> BinaryIO:
+def _opened(path: Path) -> FileIO:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+b")
+        # Unbuffered: what a full disk refused must not be tried again when the file is closed.
+        file = FileIO(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+")
     except OSError as error:
         next_step = "name a file in a folder you may write to"
         raise SettingError("--state", str(path), f"cannot be used ({error.strerror})", next_step) from error

@@ -1,4 +1,5 @@
 import re
+import resource
 
 import pytest
 
@@ -145,3 +146,20 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(SettingError, match="--state"):
         Journal(tmp_path / "file" / "journal", HEAD)
+
+
+def test_a_disk_that_gets_full_is_told_and_what_fitted_is_kept(tmp_path):
+    path = tmp_path / "journal"
+    whole = interrupted(tmp_path / "whole", 40)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    room_bytes = (tmp_path / "whole").stat().st_size // 2
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room_bytes, hard))
+    try:
+        with pytest.raises(SettingError, match=r"journal: cannot be written \(.+\); make room on that disk"):
+            interrupted(path, 40)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.stat().st_size == room_bytes
+    _, count = resumed(path)
+    assert 0 < count < 40
+    assert whole.ask is not None
