@@ -1,5 +1,6 @@
 import re
 import resource
+from contextlib import closing
 
 import pytest
 
@@ -27,13 +28,13 @@ def rig() -> Rig:
 
 def interrupted(path, asks: int) -> Search:
     """A search that was stopped after so many asks."""
-    journal, found, line = Journal(path, HEAD), search(), rig()
-    for _ in range(asks):
-        if found.ask is not None:
-            heard = line.hear(found.ask)
-            journal.add(found.ask, heard)
-            found.take(heard)
-    journal.close()
+    found, line = search(), rig()
+    with closing(Journal(path, HEAD)) as journal:
+        for _ in range(asks):
+            if found.ask is not None:
+                heard = line.hear(found.ask)
+                journal.add(found.ask, heard)
+                found.take(heard)
     return found
 
 
