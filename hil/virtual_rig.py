@@ -27,7 +27,7 @@ START_S_MAX = 60.0
 STOP_S_MAX = 10.0
 _POLL_S = 0.05
 # The keys of a bus that the gateway is told too.
-_SHARED_KEYS = ("baud", "parity", "stop_bits", "echo")
+_SHARED_KEYS = ("baud", "parity", "stop_bits")
 
 
 class RigError(Exception):
