@@ -14,7 +14,7 @@ tells the lines: `{"ok": {"rs485": "serial:///..."}}`. The end of the input ends
 import asyncio
 import sys
 from contextlib import suppress
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -56,8 +56,8 @@ class Pull(OfLine, frozen=True, tag="pull"):
 class Plug(OfLine, frozen=True, tag="plug"):
     """Open it anew, under another name when one is given."""
 
-    # of a serial line, beside the old one
-    link: str | None = None
+    # of a serial line, beside the old one: a name, no path
+    link: Annotated[str, msgspec.Meta(pattern=r"^(?!\.{1,2}\Z)[^/\x00]{1,100}\Z")] | None = None
 
 
 class Counts(OfLine, frozen=True, tag="counts"):

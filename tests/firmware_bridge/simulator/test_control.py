@@ -66,6 +66,10 @@ async def test_counts_are_told_and_reset(control):
         ({"do": "inject", "line": "rs485", "fault": {"kind": "babble", "unit": 1}}, "befalls the whole line"),
         ({"do": "show", "meter": "roof", "measurand": "voltage_v", "value": 1}, "use one of: grid, solar"),
         ({"do": "show", "meter": "grid", "measurand": "pressure_pa", "value": 1}, "is not shown by grid"),
+        *(
+            ({"do": "plug", "line": "rs485", "link": link}, "Expected `str` matching regex")
+            for link in ("", ".", "..", "dev/rs485", "/dev/null", "a\0b", 101 * "a")
+        ),
         ([1, 2], "Expected `object`"),
     ],
 )
