@@ -101,7 +101,9 @@ class _Seat:
         self._decode = FieldDecoder(profile.fields).decode
         self._measurands = [field.measurand for field in profile.fields]
         self._stale_us = round(profile.file.stale_s * US_PER_S)
+        # when it was last heard; before that, since when it is listened to
         self._heard_us: UtcUs | None = None
+        self._was_heard = False
 
     def is_from(self, frame: Frame) -> bool:
         """Sensors share a line and say who they are."""
@@ -109,13 +111,15 @@ class _Seat:
 
     def sweep(self, frames: Sequence[Frame], tick_us: UtcUs, now_us: UtcUs, error: BusError) -> None:
         """Show the last of these frames; without any, what was shown before stands until it is stale."""
+        if self._heard_us is None:
+            self._heard_us = tick_us
         if frames:
-            self._heard_us = now_us
+            self._heard_us, self._was_heard = now_us, True
             self._meter.begin_sweep(())
             self._meter.ask(self._measurands)
             self._meter.serial_number = frames[-1].sender
             self._meter.take(self._measurands, self._decode(frames[-1]), now_us)
-        elif self._heard_us is None or abs(tick_us - self._heard_us) > self._stale_us:
+        elif abs(tick_us - self._heard_us) > self._stale_us or (isinstance(error, LineError) and not self._was_heard):
             self._meter.begin_sweep(self._measurands)
             self._meter.fail(error)
         else:

@@ -226,7 +226,11 @@ async def test_what_was_heard_stands_until_it_is_stale_and_then_the_device_is_si
 
 
 async def test_who_is_not_heard_is_told_who_was_or_what_was_refused():
+    stale_s = load_profile("serial_sensor").file.stale_s
     with on_terminal("sensor", (1, 2)) as line:
+        for _ in range(int(stale_s) + 1):
+            await line.sweep()
+            assert line.meters[0].health().last_error == ""
         await line.sweep()
         assert "not heard: no frame came" in line.meters[0].health().last_error
         await line.heard(json_frame(id=2, seq=1, temperature_c=20.0), place=1)
