@@ -105,6 +105,9 @@ class Bus:
         self._line_error = LineError("not tried yet")
         self._is_doubted = False  # the last request met a broken line
         self._has_worked = False  # in this sweep
+        # Who was silent first since anybody answered; and who after him, in this sweep.
+        self._suspect: Station | None = None
+        self._victims: list[Station] = []
         self._sweep = 0
         self._until_s = MonotonicS(0.0)
         self._waiting: list[Station] = []
@@ -133,6 +136,7 @@ class Bus:
         self._waiting = [station for station in self._stations if not station.breaker.is_resting(now_s)]
         self._turns = deque(sorted(self._waiting, key=lambda one: one.rank))
         self._last_tries = deque()
+        self._victims = []
         if self._breaker.is_resting(now_s):
             self._fail_line(self._line_error)
 
@@ -198,6 +202,7 @@ class Bus:
 
     def broke_off(self, ask: Ask, now_s: MonotonicS) -> None:
         """The wait for the answer was broken off: it may still come."""
+        self._blame(ask.station)
         if self._guard is not None:
             self._guard.lost(ask.station.unit, ask.block.function, ask.block.count, now_s)
 
@@ -211,7 +216,8 @@ class Bus:
         if self._breaker.state is not State.CLOSED and not self._has_worked:
             return
         for station in self._stations:
-            if station.asked_in_sweep == self._sweep and not station.meter.has_spoken:
+            is_silent = station.asked_in_sweep == self._sweep and not station.meter.has_spoken
+            if is_silent and station not in self._victims:
                 station.breaker.was_silent(now_s)
 
     def _wanted(self, station: Station, now_s: MonotonicS) -> Block | None:
@@ -252,8 +258,17 @@ class Bus:
             return
         station.meter.fail(error)
         (self._turns if station in self._turns else self._last_tries).remove(station)
+        self._blame(station)
+
+    def _blame(self, station: Station) -> None:
+        """A gateway that waits for a dead device answers for no other: whoever is silent after him may be well."""
+        if self._suspect is None:
+            self._suspect = station
+        elif self._suspect is not station:
+            self._victims.append(station)
 
     def _is_back(self, station: Station, now_s: MonotonicS) -> None:
+        self._suspect = None
         if station.breaker.silences or station.meter.is_silent:
             station.agenda.greet()
         station.breaker.answered(now_s)

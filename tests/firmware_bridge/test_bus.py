@@ -338,3 +338,21 @@ def test_a_sunspec_device_that_was_exchanged_for_one_with_a_longer_chain_is_read
     line.run(120)
     after = {ask.block.address for ask in line.asked[asked:] if ask.block.registers}
     assert after == {address + 1 for address in before}
+
+
+def test_a_gateway_that_waits_three_seconds_for_a_dead_device_silences_the_others_no_longer_than_that():
+    line = Line()
+    busy_until_s = 0.0
+
+    def behind_it(now_s: float, ask: Ask) -> float | BusError:
+        nonlocal busy_until_s
+        begin_s = max(busy_until_s, now_s)
+        busy_until_s = begin_s + (3.0 if ask.station.unit == 5 else 0.02)
+        return dead(now_s, ask) if ask.station.unit == 5 else busy_until_s - now_s
+
+    line.behaviours = dict.fromkeys(TEN, behind_it)
+    line.run(300)
+    reads = dict(line.full_reads)
+    assert min(reads[unit] for unit in TEN if unit != 5) >= 0.6 * 300
+    line.run(600)
+    assert min(line.full_reads[unit] - reads[unit] for unit in TEN if unit != 5) >= 0.75 * 300
