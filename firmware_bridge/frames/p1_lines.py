@@ -16,6 +16,8 @@ _LINE = re.compile(r"([0-9]{1,3}-[0-9]{1,3}:[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3})?
 _GROUP = re.compile(r"\(([^()]*)\)")
 # 5.0.2, 6.4: fixed point; 15 digits are what a double holds
 _NUMBER = re.compile(r"-?\d{1,9}(\.\d{1,6})?")
+# "kvarh" is the longest of the standards
+_UNIT_CHARACTERS_MAX = 16
 _CLOCK = re.compile(r"(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)([SW])")
 
 _CLOCK_CODE = "0-0:1.0.0"
@@ -82,7 +84,7 @@ def _value(code: str, groups: list[str]) -> tuple[str, Value]:
 
 
 def _with_unit(number: str, unit: str) -> Value:
-    if unit and _NUMBER.fullmatch(number):
+    if 0 < len(unit) <= _UNIT_CHARACTERS_MAX and _NUMBER.fullmatch(number):
         return float(number), unit
     return (f"{number}*{unit}" if unit else number), ""
 

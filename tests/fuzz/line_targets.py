@@ -1,7 +1,7 @@
 """Parsers of what comes over a wire: Modbus both ways, what a device says of itself, and telegrams."""
 
 import struct
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from itertools import cycle, islice, product
 from math import isfinite
 
@@ -18,10 +18,10 @@ from firmware_bridge.receiver import Receiver, Wire
 from firmware_bridge.registers import BlockDecoder, decode
 from firmware_bridge.sunspec import MODELS_MAX, Walk
 from firmware_bridge.verdict import IDENTIFY, Request, State, Verdict
-from tests.firmware_bridge.frames import targets
+from tests.firmware_bridge.frames import golden, p1_encoder, sensor_encoder, sml_encoder, targets
 from tests.firmware_bridge.modbus_server import Request as AskedTcp
 from tests.firmware_bridge.modbus_slave import Asked
-from tests.fuzz.target import Target
+from tests.fuzz.target import BRIEF, Target
 
 PROFILES = [load_profile(name) for name in profile_names()]
 MODBUS = [profile for profile in PROFILES if profile.file.protocol == "modbus"]
@@ -190,17 +190,37 @@ def _register_seeds() -> Iterator[bytes]:
 # --- devices that send by themselves -----------------------------------------------------------------
 
 
+# What a body becomes a whole telegram by: checksums that no chance would find.
+_AROUND: dict[Protocol, list[Callable[[bytes], bytes]]] = {
+    "sensor": [sensor_encoder.framed],
+    "p1": [lambda lines: _with_crc(b"/SWE5X\r\n" + lines + b"\r\n!")],
+    "sml": [sml_encoder.transported, lambda entry: sml_encoder.transported(sml_encoder.list_message(b"S", [entry]))],
+}
+_BODIES: dict[Protocol, list[bytes]] = {
+    "sensor": [b'{"id":7,"seq":1,"temperature_c":21.5}', b"\xa3bid\x07cseq\x01mtemperature_c\xfaA\xac\x00\x00"],
+    "p1": [b"1-0:1.8.1(004321.987*kWh)\r\n1-0:32.7.0(230.1*V)", b"0-1:24.2.1(250714183000S)(00047.110*m3)"],
+    "sml": [golden.SML[8:-8], bytes.fromhex("77070100100700ff0101621b52ff55fffffb2e01")],
+}
+
+
+def _with_crc(telegram: bytes) -> bytes:
+    return telegram + f"{p1_encoder.arc(telegram):04X}\r\n".encode()
+
+
 def _telegrams(name: Protocol) -> Target:
     fuzz_one = targets.TARGETS[name]
 
     def check(data: bytes) -> Hashable:
         fuzz_one(data)
-        reader: FrameReader = reader_of(name)
-        frames = reader.feed(data)
-        keys = tuple(sorted({key for frame in frames for key in frame.values}))
-        return tuple(sorted(reader.refused)), min(len(frames), 3), keys[:8]
+        return tuple(_heard(reader_of(name), around(data)) for around in (bytes, *_AROUND[name]))
 
-    return Target(name, check, targets.SEEDS[name])
+    return Target(name, check, [*targets.SEEDS[name], *_BODIES[name]])
+
+
+def _heard(reader: FrameReader, data: bytes) -> Hashable:
+    frames = reader.feed(data)
+    units = {unit for frame in frames for _, unit in frame.values.values()}
+    return tuple(sorted(reader.refused)), min(len(frames), 3), len(units), sum(len(frame.values) for frame in frames)
 
 
 def check_probe_ear(data: bytes) -> Hashable:
@@ -223,6 +243,9 @@ TARGETS = [
     Target("registers", check_registers, _register_seeds(), [b"\x7f\xc0\0\0", b"\x80\0", b"\x7f\xff\xff\xff"]),
     *map(_telegrams, ("sensor", "p1", "sml")),
     Target(
-        "probe_ear", check_probe_ear, [seed for seeds in targets.SEEDS.values() for seed in seeds] + [*_rtu_seeds()]
+        "probe_ear",
+        check_probe_ear,
+        [*(seed for seeds in targets.SEEDS.values() for seed in seeds), *_rtu_seeds()],
+        share=BRIEF,
     ),
 ]

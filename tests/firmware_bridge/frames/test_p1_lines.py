@@ -101,6 +101,11 @@ def test_a_code_that_stands_twice_is_refused_though_the_values_are_the_same():
     assert refusal("0-1:24.3.0(0)(0)(0)(0)(0-1:24.2.1)(m3)(1)", "0-1:24.2.1(2*m3)") is Refusal.DUPLICATE
 
 
+def test_what_stands_for_a_unit_and_is_too_long_for_one_is_text():
+    assert of("1-0:1.8.1(7*kWh)").values["1-0:1.8.1"] == (7.0, "kWh")
+    assert of(f"1-0:1.8.1(7*{'V' * 17})").values["1-0:1.8.1"] == (f"7*{'V' * 17}", "")
+
+
 def test_what_is_no_number_stays_a_text():
     for text in (
         "*kWh",
