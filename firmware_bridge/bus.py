@@ -250,6 +250,7 @@ class Bus:
 
     def _on_silence(self, station: Station, error: BusError) -> None:
         """A device that uses to answer gets a second chance after all others had their turn."""
+        self._blame(station)
         if station in self._turns and station.breaker.silences == 0 and station.answer_time.mean_s is not None:
             station.meter.stumble(error)
             station.is_retried = True
@@ -258,7 +259,6 @@ class Bus:
             return
         station.meter.fail(error)
         (self._turns if station in self._turns else self._last_tries).remove(station)
-        self._blame(station)
 
     def _blame(self, station: Station) -> None:
         """A gateway that waits for a dead device answers for no other: whoever is silent after him may be well."""
