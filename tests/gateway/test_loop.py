@@ -308,8 +308,8 @@ async def meters_that_say_nothing() -> AsyncIterator[tuple[int, asyncio.Event]]:
 
 
 def just_before_a_tick(folder: Path) -> ScaledClock:
-    """The machine's own pace, a tenth of a second before a tick."""
-    return ScaledClock.create(folder / "clock", start_us=UtcUs(START_US + POLL_US - 100_000), rate=1.0)
+    """The machine's own pace, and time for a busy machine to set the stage before the tick."""
+    return ScaledClock.create(folder / "clock", start_us=UtcUs(START_US + POLL_US - 1_500_000), rate=1.0)
 
 
 async def test_a_stop_during_a_tick_does_not_wait_for_the_next(tmp_path: Path):
