@@ -64,7 +64,7 @@ check: .venv/.ready  ## lint, types, contracts, pure tests: under a minute
 	.venv/bin/ruff format --check .
 	.venv/bin/lint-imports
 	$(PY) -m mypy
-	$(PY) -m pytest -q -n auto -m "not slow and not pg and not tf and not data and not nightly"
+	$(PY) -m pytest -q -n auto --hypothesis-profile=quick -m "not slow and not pg and not tf and not data and not nightly"
 
 test: check .venv-gateway/.ready .venv-trainer/.ready  ## everything but the long tier
 	# What runs on the device is tested where there is nothing but what runs on the device.

@@ -335,6 +335,7 @@ def test_a_serial_number_that_is_refused_is_left_alone_for_a_while():
 # --- whatever comes ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", ["eastron_sdm630", "carlo_gavazzi_em340", "sunspec_meter", "growatt_hybrid_sph"])
 @settings(max_examples=30)
 @given(outcomes=st.lists(st.sampled_from([well, REFUSED, SILENT, "avoid"]), max_size=60))

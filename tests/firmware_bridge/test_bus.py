@@ -106,19 +106,20 @@ def worst_share(dead_units: Sequence[int], period_s: float, seconds: float = 120
     return min(faulty.full_reads[unit] / sound.full_reads[unit] for unit in TEN if unit not in dead_units)
 
 
-@pytest.mark.parametrize("period_s", [0.0, 1.0])
+@pytest.mark.parametrize("period_s", [pytest.param(0.0, marks=pytest.mark.slow), 1.0])
 @pytest.mark.parametrize("place", [1, 5, 10])
 def test_one_dead_of_ten_leaves_the_others_95_percent_from_the_first_second_on(place: int, period_s: float):
     assert worst_share([place], period_s) >= 0.95
 
 
-@pytest.mark.parametrize("period_s", [0.0, 1.0])
+@pytest.mark.slow
+@pytest.mark.parametrize("period_s", [pytest.param(0.0, marks=pytest.mark.slow), 1.0])
 @pytest.mark.parametrize("places", [(1, 2, 3), (1, 5, 10), (8, 9, 10)])
 def test_three_dead_of_ten_leave_the_others_90_percent(places: Sequence[int], period_s: float):
     assert worst_share(places, period_s) >= 0.90
 
 
-@pytest.mark.parametrize("dead_s", [10.0, 100.0, 3600.0])
+@pytest.mark.parametrize("dead_s", [10.0, 100.0, pytest.param(3600.0, marks=pytest.mark.slow)])
 def test_a_dead_meter_that_returns_is_read_again_within_half_a_minute(dead_s: float):
     line = Line()
     line.behaviours[4] = lambda now_s, ask: dead(now_s, ask) if now_s < dead_s else well(now_s, ask)

@@ -174,6 +174,7 @@ def test_without_the_guard_late_answers_are_taken_for_the_next_ones():
     assert _outcomes(3000, 1, {1: BLOCKS[1]}, is_guarded=False)[False] > 100
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=50)
 @given(
     st.integers(0, 2**32),

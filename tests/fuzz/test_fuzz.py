@@ -14,6 +14,9 @@ from tests.fuzz.campaign import Campaign, Report, calls_of, refuse_much_work
 from tests.fuzz.target import BrokenError, Target
 from tests.fuzz.targets import TARGETS
 
+# Seconds of it: run by `make test`.
+pytestmark = pytest.mark.slow
+
 INPUTS = 60
 PLANTED_INPUTS = 5_000
 

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 from tests.house.tree import PACKAGES, files, place
@@ -149,9 +150,15 @@ def _each_module(
     complaints = []
     for path in files(root, *folders, suffix=".py"):
         name = place(root, path)
-        found = check(ast.parse(path.read_text(encoding="utf-8")), name)
+        found = check(_parsed(path, path.stat().st_mtime_ns), name)
         complaints += [f"{name}:{line}: {what}" for line, what in found]
     return complaints
+
+
+@cache
+def _parsed(path: Path, _: int) -> ast.Module:
+    """The tree of a file as it is since an instant; every law looks at the same one."""
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def _imports(tree: ast.Module) -> dict[str, str]:

@@ -11,6 +11,9 @@ from firmware_bridge.frames.reader import FrameReader, reader_of
 from tests.firmware_bridge.frames import golden
 from tests.firmware_bridge.frames.targets import SEEDS, TARGETS, held_bytes
 
+# Seconds of it: run by `make test`.
+pytestmark = pytest.mark.slow
+
 # The nightly run raises it.
 EXAMPLES = int(os.environ.get("FRAME_EXAMPLES", "150"))
 

@@ -56,6 +56,7 @@ def test_an_interrupted_search_goes_on_where_it_was(tmp_path, asks: int):
     assert conclude_all(run(second, rig()).devices) == conclude_all(run(search(), rig()).devices)
 
 
+@pytest.mark.slow
 def test_a_line_that_was_cut_off_costs_one_answer(tmp_path):
     path = tmp_path / "journal"
     interrupted(path, 20)

@@ -198,6 +198,7 @@ def test_a_device_that_answers_whatever_unit_is_asked_is_one_device(name: str):
     assert any("whatever unit id" in note for note in found.notes)
 
 
+@pytest.mark.slow
 def test_a_gateway_that_refuses_for_units_it_does_not_have_is_not_many_devices():
     wire = Wire(kind="tcp")
 
@@ -241,6 +242,7 @@ def test_bytes_of_an_unknown_sender_are_noted():
     assert "another program" in found.notes[0]
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.data())
 def test_a_search_that_is_fed_old_answers_goes_on_as_if_never_interrupted(data):
