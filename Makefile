@@ -68,7 +68,7 @@ check: .venv/.ready  ## lint, types, contracts, pure tests: under a minute
 
 test: check .venv-gateway/.ready .venv-trainer/.ready  ## everything but the long tier
 	# What runs on the device is tested where there is nothing but what runs on the device.
-	@.venv-gateway/bin/python -m pytest -q -n auto $(DEVICE) -m "not pg and not tf and not nightly"
+	@.venv-gateway/bin/python -m pytest -q $(DEVICE) -m "not pg and not tf and not nightly"
 	$(PY) -m pytest -q -m "(slow or pg or data) and not tf and not nightly" $(DEVICE:%=--ignore=%)
 	$(PY) -m pytest -q hil
 	$(PY) -m tests.fuzz --seconds $(if $(CI),30,3)
