@@ -136,7 +136,7 @@ def test_a_meter_of_a_profile_of_ones_own_is_written_with_its_folder(tmp_path, c
     assert file.read_bytes() == before
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_five_meters_behind_a_transparent_converter_are_named(tmp_path):
     with simulated(tmp_path, 'kind = "rtu_over_tcp"') as line:
         options = ("--tcp", line.url.partition("://")[2], "--listen", "0", "--wait", "0.2")
