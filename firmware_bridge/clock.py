@@ -1,4 +1,4 @@
-"""The only reader of time in our packages, and the only sleeper. A shell.
+"""The only reader of time in our packages, and the only sleeper beside fine_timer.py. A shell.
 
 `SystemClock` is the machine's time. `ScaledClock` lets the real programs live weeks in minutes:
 stamps and schedules scale, deadlines of I/O stay real. All processes of such a run read one small

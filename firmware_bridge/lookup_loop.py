@@ -1,8 +1,8 @@
 """An event loop that a name server cannot hold up. A shell.
 
 Looking a name up cannot be cancelled. asyncio does it in a pool of a few threads and waits for them at
-the end: a router that lost its uplink, and answers no query, held a gateway that wanted to stop for half
-a minute. Here each name has a thread of its own that nobody waits for.
+the end: a router that lost its uplink, and answers no query, held up a gateway
+that wanted to stop for seconds. Here each name has a thread of its own that nobody waits for.
 """
 
 import asyncio
