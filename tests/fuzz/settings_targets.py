@@ -172,7 +172,14 @@ _REPLAY_MAPS = [path.read_bytes() for path in sorted((ROOT / "tests/maps").iterd
 
 TARGETS = [
     Target("meter_map", check_meter_map, _map_seeds(), _MAP_WORDS, 16_384),
-    Target("scenario", refusable(check_scenario), [EXAMPLE.read_bytes(), FAULTS], [b"[[line.fault]]\n"], 16_384),
+    Target(
+        "scenario",
+        refusable(check_scenario),
+        [EXAMPLE.read_bytes(), FAULTS],
+        [b"[[line.fault]]\n"],
+        16_384,
+        share=BRIEF,
+    ),
     Target("config", refusable(check_config), [CONFIG], [b"[[meter]]\n", b"rtu+tcp://", b"[update]\n"], share=BRIEF),
     Target("replay_map", refusable(check_replay_map), _REPLAY_MAPS, share=BRIEF),
     Target("recording", refusable(check_recording), _recording_seeds(), [b'"', b"\n", b"\r", b",,"], share=BRIEF),

