@@ -67,9 +67,9 @@ check: .venv/.ready  ## lint, types, contracts, pure tests: under a minute
 	# Under CI, make test follows and runs those of the device where they belong.
 	$(PY) -m pytest -q -n auto --hypothesis-profile=quick $(if $(CI),$(DEVICE:%=--ignore=%)) -m "not slow and not pg and not tf and not data and not nightly"
 
+# What runs on the device is tested where there is nothing but what runs on the device.
+# Pure tests share the cores; those with processes, ports and clocks would make each other late.
 test: check .venv-gateway/.ready .venv-trainer/.ready  ## everything but the long tier
-	# What runs on the device is tested where there is nothing but what runs on the device.
-	# Pure tests share the cores; those with processes, ports and clocks would make each other late.
 	@.venv-gateway/bin/python -m pytest -q -n auto $(DEVICE) -m "not slow and not pg and not tf and not nightly"
 	.venv-gateway/bin/python -m pytest -q $(DEVICE) -m "slow and not pg and not tf and not nightly"
 	$(PY) -m pytest -q -m "(slow or pg or data) and not tf and not nightly" $(DEVICE:%=--ignore=%)

@@ -5,7 +5,7 @@ step. Parts receive their section, never the root.
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -16,8 +16,8 @@ from firmware_bridge.config import BusConfig, MeterConfig, Name, Positive
 from firmware_bridge.errors import SettingError
 from firmware_bridge.reading import US_PER_S
 from firmware_bridge.settings import convert, read_toml
+from gateway.contract.batches import GatewayId
 from gateway.contract.inputs import STEP_US
-from gateway.contract.records import GatewayId
 
 HttpUrl = Annotated[
     str,
@@ -61,6 +61,8 @@ class RecordConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     poll_period_s: Annotated[int, Meta(ge=1, le=900)] = 1
     # seconds summed up in one stored block; also the most that a power cut can take
     recording_period_s: Annotated[int, Meta(ge=1, le=900)] = 60
+    # single readings that are kept as well: "none", those around "anomalies", or "all"
+    raw: Literal["none", "anomalies", "all"] = "anomalies"
 
 
 class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,6 +70,14 @@ class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     # folder for the store, the models and the state; made when missing
     folder: FolderPath = "/var/lib/smartwatts"
+    # days that records stay here after the cloud has them: a cloud put back from a backup asks for them again
+    keep_acknowledged_days: Annotated[int, Meta(ge=0, le=3660)] = 7
+    # days that issued forecasts stay here
+    keep_forecasts_days: Annotated[int, Meta(ge=0, le=3660)] = 30
+    # megabytes that the store may take: half a year of 200 series at a block a minute
+    size_mb_max: Annotated[int, Meta(ge=50, le=1_000_000)] = 5_000
+    # megabytes that the store leaves free on its disk
+    free_mb_min: Annotated[int, Meta(ge=0, le=1_000_000)] = 200
 
 
 class SyncConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,6 +89,9 @@ class SyncConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     period_s: Positive = 300.0
     # real seconds an upload may take
     timeout_s: Positive = 30.0
+    # what leaves the site: "health" (status, model reports), "aggregates" (and readings summed up, forecasts,
+    # anomalies, recommendations), or "raw" (and the single readings that are kept)
+    share: Literal["health", "aggregates", "raw"] = "aggregates"
 
 
 class UpdateConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -18,7 +18,8 @@ from psycopg_pool import AsyncConnectionPool, TooManyRequests
 from cloud_trainer.ingest.db import Connection, OtherRecordError, store_batch
 from firmware_bridge.errors import SettingError
 from firmware_bridge.port import port_error
-from gateway.contract.records import BATCH_BYTES_MAX, RecordError, decode_batch, encode_acknowledgement
+from gateway.contract.batches import BATCH_BYTES_MAX, decode_batch, encode_acknowledgement
+from gateway.contract.records import RecordError
 
 CONTENT_TYPE = "application/msgpack"
 # A gateway sends every five minutes: 200 open connections serve thousands of them.

@@ -18,7 +18,8 @@ from cloud_trainer.ingest.tables import (
     reading_columns,
     record_columns,
 )
-from gateway.contract.records import Acknowledgement, Batch, ReadingsBlock
+from gateway.contract.batches import Acknowledgement, Batch
+from gateway.contract.records import ReadingsBlock
 
 log = logging.getLogger(__name__)
 

@@ -2,17 +2,9 @@
 
 from dataclasses import dataclass
 
+from gateway.contract.batches import Batch, StoredRecord
 from gateway.contract.readings import unpack_block
-from gateway.contract.records import (
-    Aggregate,
-    Batch,
-    ForecastRecord,
-    ReadingsBlock,
-    Record,
-    RecordError,
-    StoredRecord,
-    decode_record,
-)
+from gateway.contract.records import Aggregate, ForecastRecord, ReadingsBlock, Record, RecordError, decode_record
 
 UNDECODABLE = "undecodable"
 # Stamps outside 2000..2200 are no instants of ours; inside, microseconds are exact in PostgreSQL.

@@ -1,11 +1,9 @@
 """The records a gateway keeps and sends home, and their bytes. Pure.
 
 One record is encoded once: the same bytes lie in the gateway's store, travel in a batch and are
-unpacked by ingest. Bytes are `zlib(msgpack(array with the kind first))`. Values of readings are
-integers in the resolution of their measurand; `minimum` and `maximum` are kept as distances from
-the mean, so that most integers are small.
-
-The exactly-once key of a record is (gateway, store generation, sequence).
+unpacked by ingest; batches.py says how they travel. Bytes are `zlib(msgpack(array with the kind first))`.
+Values of readings are integers in the resolution of their measurand; `minimum` and `maximum` are kept as
+distances from the mean, so that most integers are small.
 """
 
 import zlib
@@ -20,17 +18,26 @@ from firmware_bridge.reading import Quality, Series, UtcUs
 # times that is a fault or an attack.
 RECORD_BYTES_MAX = 256 * 1024
 RECORD_UNPACKED_BYTES_MAX = 1024 * 1024
-BATCH_RECORDS_MAX = 2_000
-BATCH_BYTES_MAX = 4 * 1024 * 1024
 TEXT_CHARACTERS_MAX = 400
 
 Text = Annotated[str, Meta(max_length=TEXT_CHARACTERS_MAX)]
 Rung = Literal["model", "seasonal_naive", "daily_naive", "last_value"]
+StatusEvent = Literal[
+    "started",
+    "stopped",
+    "clock_stepped",
+    "clock_set",  # the wall clock is trusted from now on: what was stamped before it has been stamped anew
+    "clock_guessed",  # a power cut came before the clock could be trusted: those stamps are guesses
+    "bus_silent",
+    "bus_back",
+    "generation_begun",  # the store's file is another one: why, and what was salvaged
+    "records_dropped",  # no room was left: which sequences, and how many readings
+    "record_quarantined",  # the cloud refused a record three times: which, and why
+    "records_lost",  # the card was away for longer than the memory holds
+    "revoked",
+    "enrolled",
+]
 AnomalyKind = Literal["silent", "range", "stuck", "sign", "spike", "residual"]
-Sequence = Annotated[int, Meta(ge=1)]
-# \Z and not $, which lets a line end through
-GatewayId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}\Z")]
-Generation = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
 
 
 class RecordError(ValueError):
@@ -71,6 +78,23 @@ class ReadingsBlock(msgspec.Struct, frozen=True, array_like=True, tag="readings"
     above_mean: list[int]
     count: list[int]
     quality: bytes
+
+
+class RawBlock(msgspec.Struct, frozen=True, array_like=True, tag="raw"):
+    """Every reading of some series over some ticks: around an anomaly, because somebody asked, or always.
+
+    Tick `i` is at `start_us + ticks_us[i]`. Column by column: `values` are integers in the resolution of the
+    measurand, each as the distance from the last one that is not None, the first from 0; `quality` has one
+    byte a tick. Build with `raw.pack_raw`, read with `raw.unpack_raw`.
+    """
+
+    start_us: UtcUs
+    reason: Literal["anomaly", "request", "setting"]
+    ticks_us: list[int]
+    meters: list[Text]
+    measurand_codes: list[bytes]
+    values: list[list[int | None]]
+    quality: list[bytes]
 
 
 class ForecastRecord(msgspec.Struct, frozen=True, array_like=True, tag="forecast"):
@@ -131,17 +155,17 @@ class StatusRecord(msgspec.Struct, frozen=True, array_like=True, tag="status"):
     """The gateway's own state, when it changes."""
 
     at_us: UtcUs
-    event: Literal["started", "stopped", "clock_stepped", "bus_silent", "bus_back"]
+    event: StatusEvent
     software: Text
     detail: Text
 
 
-Record = ReadingsBlock | ForecastRecord | AnomalyRecord | DecisionRecord | ModelReport | StatusRecord
+Record = ReadingsBlock | RawBlock | ForecastRecord | AnomalyRecord | DecisionRecord | ModelReport | StatusRecord
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
 # All that msgspec raises for bytes it cannot take; nesting without end is a RecursionError.
-_UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, OverflowError, RecursionError)
+UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, OverflowError, RecursionError)
 
 
 def encode_record(record: Record) -> bytes:
@@ -166,12 +190,12 @@ def decode_record(body: bytes) -> Record:
         if not unpacker.eof or unpacker.unused_data:
             raise RecordError("record is cut short, too large, or followed by other bytes")
         return _DECODER.decode(unpacked)
-    except (zlib.error, *_UNDECODABLE) as error:
+    except (zlib.error, *UNDECODABLE) as error:
         raise RecordError(f"record cannot be decoded: {error}") from error
 
 
 def _within_limits(record: Record) -> Record:
-    if isinstance(record, ReadingsBlock):
+    if isinstance(record, ReadingsBlock | RawBlock):
         return record  # its names come from a checked configuration
     texts = ((name, getattr(record, name)) for name in record.__struct_fields__)
     long = {
@@ -180,74 +204,3 @@ def _within_limits(record: Record) -> Record:
         if isinstance(text, str) and len(text) > TEXT_CHARACTERS_MAX
     }
     return msgspec.structs.replace(record, **long) if long else record
-
-
-class StoredRecord(msgspec.Struct, frozen=True, array_like=True):
-    """A record with its place in the store: `sequence` rises by one within a generation."""
-
-    sequence: Sequence
-    recorded_us: UtcUs
-    body: bytes
-
-
-class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a gateway sends in one request: records with consecutive sequences."""
-
-    gateway: GatewayId
-    generation: Generation
-    records: Annotated[list[StoredRecord], Meta(min_length=1, max_length=BATCH_RECORDS_MAX)]
-
-
-class Acknowledgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The cloud's answer once a batch is committed: everything up to `acknowledged` is safe there.
-
-    `stored` counts the records that were new: 0 for a batch sent again.
-    """
-
-    generation: Generation
-    acknowledged: Sequence
-    stored: int
-
-
-_BATCH_DECODER = msgspec.msgpack.Decoder(Batch)
-_ACKNOWLEDGEMENT_DECODER = msgspec.json.Decoder(Acknowledgement)
-
-
-def encode_batch(batch: Batch) -> bytes:
-    """The body of the upload request (msgpack; the records in it are packed already)."""
-    return _ENCODER.encode(batch)
-
-
-def decode_batch(body: bytes) -> Batch:
-    """The batch in `body`, its sequences checked to be consecutive.
-
-    Raises:
-        RecordError: not a batch of ours.
-    """
-    if len(body) > BATCH_BYTES_MAX:
-        raise RecordError(f"batch of {len(body)} bytes: more than {BATCH_BYTES_MAX}")
-    try:
-        batch = _BATCH_DECODER.decode(body)
-    except _UNDECODABLE as error:
-        raise RecordError(f"batch cannot be decoded: {error}") from error
-    first = batch.records[0].sequence
-    if any(record.sequence != first + i for i, record in enumerate(batch.records)):
-        raise RecordError("the sequences of the batch are not consecutive")
-    return batch
-
-
-def encode_acknowledgement(acknowledgement: Acknowledgement) -> bytes:
-    """The body of the cloud's answer (JSON)."""
-    return msgspec.json.encode(acknowledgement)
-
-
-def decode_acknowledgement(body: bytes) -> Acknowledgement:
-    """The acknowledgement in `body`.
-
-    Raises:
-        RecordError: something else answered, a captive portal perhaps.
-    """
-    try:
-        return _ACKNOWLEDGEMENT_DECODER.decode(body)
-    except _UNDECODABLE as error:
-        raise RecordError(f"the answer is not an acknowledgement: {error}") from error

@@ -16,14 +16,8 @@ from typing import Self
 import aiosqlite
 
 from firmware_bridge.reading import UtcUs
-from gateway.contract.records import (
-    ReadingsBlock,
-    Record,
-    RecordError,
-    StoredRecord,
-    decode_record,
-    encode_record,
-)
+from gateway.contract.batches import StoredRecord
+from gateway.contract.records import ReadingsBlock, Record, RecordError, decode_record, encode_record
 from gateway.shell.store_file import Position, lock_folder, open_file, read_position
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ import msgspec
 
 from firmware_bridge.errors import ConflictError, SettingError
 from firmware_bridge.reading import UtcUs
-from gateway.contract.records import Generation
+from gateway.contract.batches import Generation
 
 log = logging.getLogger(__name__)
 

@@ -12,14 +12,8 @@ import aiohttp
 from firmware_bridge.clock import Clock
 from firmware_bridge.reading import UtcUs
 from gateway.config import SyncConfig
-from gateway.contract.records import (
-    BATCH_BYTES_MAX,
-    BATCH_RECORDS_MAX,
-    Batch,
-    RecordError,
-    decode_acknowledgement,
-    encode_batch,
-)
+from gateway.contract.batches import BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Batch, decode_acknowledgement, encode_batch
+from gateway.contract.records import RecordError
 from gateway.shell.store import Store
 
 log = logging.getLogger(__name__)
@@ -73,7 +67,7 @@ class SyncClient:
         """Send batches until nothing waits or one fails."""
         try:
             while records := await self._store.unacknowledged(BATCH_RECORDS_MAX, _BODY_BYTES_MAX):
-                batch = Batch(self._gateway_id, self._store.generation, records)
+                batch = Batch(self._gateway_id, self._store.generation, self._store.queue.acknowledged, records)
                 await self._send(session, batch)
                 self.state.records_sent += len(records)
         except SyncError as error:

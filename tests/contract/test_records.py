@@ -11,15 +11,11 @@ from firmware_bridge.measurand import Measurand
 from firmware_bridge.reading import MeterId, Quality, Series, UtcUs
 from gateway.contract.readings import pack_block
 from gateway.contract.records import (
-    BATCH_BYTES_MAX,
-    BATCH_RECORDS_MAX,
     RECORD_BYTES_MAX,
     RECORD_UNPACKED_BYTES_MAX,
     TEXT_CHARACTERS_MAX,
-    Acknowledgement,
     Aggregate,
     AnomalyRecord,
-    Batch,
     DecisionRecord,
     ForecastRecord,
     ModelReport,
@@ -27,12 +23,7 @@ from gateway.contract.records import (
     Record,
     RecordError,
     StatusRecord,
-    StoredRecord,
-    decode_acknowledgement,
-    decode_batch,
     decode_record,
-    encode_acknowledgement,
-    encode_batch,
     encode_record,
 )
 
@@ -125,10 +116,6 @@ def block(series: int) -> ReadingsBlock:
     return pack_block(rows, start_us=at, period_us=60_000_000, first_us=at, last_us=UtcUs(at + 59_000_000))
 
 
-def batch(*sequences: int) -> Batch:
-    return Batch("gw-1", GENERATION, [StoredRecord(sequence, UtcUs(sequence), b"body") for sequence in sequences])
-
-
 def decodes_or_refuses(body: bytes) -> None:
     try:
         decode_record(body)
@@ -173,9 +160,6 @@ def test_damage_under_an_intact_compression_is_refused_or_gives_a_record(record:
 def test_arbitrary_bytes_are_never_more_than_an_error(body: bytes):
     decodes_or_refuses(body)
     decodes_or_refuses(zlib.compress(body))
-    for decode in (decode_batch, decode_acknowledgement):
-        with pytest.raises(RecordError):
-            decode(body)
 
 
 def test_bytes_after_the_record_are_refused():
@@ -237,88 +221,6 @@ def test_a_text_beyond_its_limit_is_cut_so_that_the_record_can_be_read_at_home()
     assert isinstance(stored, ModelReport)
     assert stored.reason == "x" * (TEXT_CHARACTERS_MAX - 1) + "…"
     assert stored.release == report.release
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.integers(1, 2**53), st.lists(st.binary(max_size=50), min_size=1, max_size=5))
-def test_a_batch_comes_back_as_it_was(first: int, bodies: list[bytes]):
-    sent = Batch("gw-1", GENERATION, [StoredRecord(first + i, UtcUs(i), body) for i, body in enumerate(bodies)])
-    assert decode_batch(encode_batch(sent)) == sent
-
-
-@pytest.mark.parametrize("sequences", [(1, 3), (2, 1), (5, 5), (1, 2, 4), (7, 8, 8)])
-def test_a_batch_with_a_gap_a_turn_or_a_repetition_is_refused(sequences: tuple[int, ...]):
-    with pytest.raises(RecordError, match="not consecutive"):
-        decode_batch(encode_batch(batch(*sequences)))
-
-
-def test_an_empty_batch_and_one_too_long_are_refused():
-    for sequences in (range(0), range(1, BATCH_RECORDS_MAX + 2)):
-        with pytest.raises(RecordError):
-            decode_batch(encode_batch(batch(*sequences)))
-    assert len(decode_batch(encode_batch(batch(*range(1, BATCH_RECORDS_MAX + 1)))).records) == BATCH_RECORDS_MAX
-
-
-def test_a_batch_of_too_many_bytes_is_refused_unread():
-    with pytest.raises(RecordError, match=f"more than {BATCH_BYTES_MAX}"):
-        decode_batch(bytes(BATCH_BYTES_MAX + 1))
-
-
-def test_every_truncation_and_bit_flip_of_a_batch_is_refused_or_gives_a_batch():
-    body = encode_batch(batch(1, 2))
-    for length in range(len(body)):
-        with pytest.raises(RecordError):
-            decode_batch(body[:length])
-    for bit in range(len(body) * 8):
-        flipped = bytearray(body)
-        flipped[bit // 8] ^= 1 << bit % 8
-        try:
-            decode_batch(bytes(flipped))
-        except RecordError:
-            continue
-
-
-def test_a_batch_nested_without_end_is_refused():
-    body = encode_batch(batch(1))
-    record = body.index(b"\x93\x01\x01")
-    with pytest.raises(RecordError):
-        decode_batch(body[:record] + b"\x94" + body[record + 1 :] + b"\x91" * 500_000)
-
-
-@pytest.mark.parametrize(
-    ("gateway", "generation"),
-    [("", GENERATION), ("GW", GENERATION), ("gw\n", GENERATION), ("gw", GENERATION + "\n"), ("gw", "0" * 31)],
-)
-def test_a_batch_of_a_name_or_generation_of_other_form_is_refused(gateway: str, generation: str):
-    with pytest.raises(RecordError):
-        decode_batch(encode_batch(Batch(gateway, generation, [StoredRecord(1, UtcUs(1), b"")])))
-
-
-def test_an_acknowledgement_comes_back_as_it_was():
-    acknowledgement = Acknowledgement(GENERATION, 17, 4)
-    assert decode_acknowledgement(encode_acknowledgement(acknowledgement)) == acknowledgement
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        b"",
-        b"<html>Welcome to the hotel</html>",
-        b"null",
-        b"{}",
-        b"[" * 100_000,
-        b'{"generation":' + b"[" * 100_000,
-        b'{"generation":"' + GENERATION.encode() + b'","acknowledged":0,"stored":0}',
-        b'{"generation":"' + GENERATION.encode() + b'","acknowledged":"9","stored":0}',
-        b'{"generation":"' + GENERATION.encode() + b'","acknowledged":9,"stored":0,"more":1}',
-        b'{"generation":"' + GENERATION.encode() + b'\\n","acknowledged":9,"stored":0}',
-        b'{"generation":"nonsense","acknowledged":9,"stored":0}',
-        '{"generation":"é'.encode("latin-1"),
-    ],
-)
-def test_an_answer_that_is_no_acknowledgement_is_refused(answer: bytes):
-    with pytest.raises(RecordError, match="not an acknowledgement"):
-        decode_acknowledgement(answer)
 
 
 def test_damage_at_random_in_a_large_block_is_refused_or_gives_a_record():

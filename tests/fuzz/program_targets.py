@@ -37,20 +37,18 @@ from firmware_bridge.simulator.panel import Panel
 from firmware_bridge.simulator.rtu_frames import read_rtu, rtu_frame, take_rtu
 from firmware_bridge.simulator.scenario import parse_scenario
 from firmware_bridge.simulator.stage import set_stage
-from gateway.contract.manifest import ManifestError, decode_golden, decode_manifest
-from gateway.contract.readings import unpack_block
-from gateway.contract.records import (
+from gateway.contract.batches import (
     Acknowledgement,
     Batch,
-    ReadingsBlock,
-    RecordError,
     StoredRecord,
     decode_acknowledgement,
     decode_batch,
-    decode_record,
     encode_acknowledgement,
     encode_batch,
 )
+from gateway.contract.manifest import ManifestError, decode_golden, decode_manifest
+from gateway.contract.readings import unpack_block
+from gateway.contract.records import ReadingsBlock, RecordError, decode_record
 from gateway.core.update import Outcome, decode_outcome, encode_outcome, event_of
 from gateway.shell.bundle_files import FACTORY, BundleState, decode_state, encode_state
 from gateway.shell.host_frames import FrameError, decode_frame, tensor_of
@@ -286,7 +284,7 @@ def _acknowledged(data: bytes) -> Hashable:
 def _batch_seeds() -> Iterator[bytes]:
     bodies = [zlib.compress(record, 6) for record in GOLDEN.values()]
     stored = [StoredRecord(number, UtcUs(1_780_000_000_000_000), body) for number, body in enumerate(bodies, 7)]
-    yield encode_batch(Batch("gw-1", "0" * 32, stored))
+    yield encode_batch(Batch("gw-1", "0" * 32, 0, stored))
     yield encode_acknowledgement(Acknowledgement("0" * 32, 7, 1))
 
 

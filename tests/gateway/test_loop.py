@@ -20,17 +20,10 @@ from firmware_bridge.reading import MeterId, Quality, Series, UtcUs, floor_us
 from firmware_bridge.simulator.frames import Request
 from firmware_bridge.simulator.server import ModbusServer
 from gateway import config as settings
+from gateway.contract.batches import StoredRecord
 from gateway.contract.inputs import DAY_STEPS, HISTORY_STEPS, RECENT_VALID_MIN, STEP_US
 from gateway.contract.readings import unpack_block
-from gateway.contract.records import (
-    Aggregate,
-    DecisionRecord,
-    ForecastRecord,
-    ReadingsBlock,
-    Record,
-    StoredRecord,
-    decode_record,
-)
+from gateway.contract.records import Aggregate, DecisionRecord, ForecastRecord, ReadingsBlock, Record, decode_record
 from gateway.loop import Loop
 from gateway.shell.bundle_files import FACTORY, ActiveBundle
 from gateway.shell.inference import Inference

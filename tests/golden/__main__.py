@@ -12,19 +12,17 @@ import msgspec
 from firmware_bridge import breaker, sunspec
 from firmware_bridge.measurand import Measurand
 from firmware_bridge.reading import MeterId, Quality, Series, UtcUs
+from gateway.contract.batches import Batch, StoredRecord, encode_batch
 from gateway.contract.inputs import input_digest
 from gateway.contract.readings import pack_block
 from gateway.contract.records import (
     Aggregate,
     AnomalyRecord,
-    Batch,
     DecisionRecord,
     ForecastRecord,
     ModelReport,
     Record,
     StatusRecord,
-    StoredRecord,
-    encode_batch,
 )
 from gateway.core import update
 from tests.golden.meter_frames import write_golden_frames
@@ -69,7 +67,7 @@ def records() -> list[Record]:
 def golden_records() -> str:
     """The bytes of each record before compression, and of a batch, in hex."""
     kinds = {str(record.__struct_config__.tag): msgspec.msgpack.encode(record).hex() for record in records()}
-    batch = Batch("gateway-1", "a" * 32, [StoredRecord(1, NOON_US, b"body")])
+    batch = Batch("gateway-1", "a" * 32, 0, [StoredRecord(1, NOON_US, b"body")])
     kinds |= {"(batch)": encode_batch(batch).hex(), "(digest of the model's inputs)": input_digest()}
     return json.dumps(kinds, indent=1) + "\n"
 

@@ -4,18 +4,17 @@ from collections.abc import Sequence
 
 from firmware_bridge.measurand import Measurand
 from firmware_bridge.reading import US_PER_S, MeterId, Quality, Series, UtcUs
+from gateway.contract.batches import Batch, StoredRecord
 from gateway.contract.readings import pack_block
 from gateway.contract.records import (
     Aggregate,
     AnomalyRecord,
-    Batch,
     DecisionRecord,
     ForecastRecord,
     ModelReport,
     ReadingsBlock,
     Record,
     StatusRecord,
-    StoredRecord,
     encode_record,
 )
 
@@ -81,12 +80,14 @@ def batch(
     gateway: str = GATEWAY,
     generation: str = GENERATION,
     recorded_us: Sequence[int] | None = None,
+    acknowledged: int = 0,
 ) -> Batch:
     """`records` (or bytes that are none) with consecutive sequences, recorded a second apart."""
     stamps = recorded_us or [START_US + i * US_PER_S for i in range(len(records))]
     return Batch(
         gateway,
         generation,
+        acknowledged,
         [
             StoredRecord(first + i, UtcUs(at_us), one if isinstance(one, bytes) else encode_record(one))
             for i, (one, at_us) in enumerate(zip(records, stamps, strict=True))

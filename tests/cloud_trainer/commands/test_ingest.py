@@ -11,7 +11,7 @@ import pytest
 from cloud_trainer.__main__ import main
 from cloud_trainer.database import connect
 from firmware_bridge.errors import Exit
-from gateway.contract.records import decode_acknowledgement, encode_batch
+from gateway.contract.batches import decode_acknowledgement, encode_batch
 from tests.sim.cloud_records import batch, one_of_each
 
 pytestmark = [pytest.mark.slow, pytest.mark.pg]

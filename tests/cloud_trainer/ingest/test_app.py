@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cloud_trainer.ingest.app import CONNECTIONS_MAX, check_loopback, listening
 from firmware_bridge.errors import ConflictError, SettingError
-from gateway.contract.records import BATCH_BYTES_MAX, Acknowledgement, decode_acknowledgement, encode_batch
+from gateway.contract.batches import BATCH_BYTES_MAX, Acknowledgement, decode_acknowledgement, encode_batch
 from tests.sim.cloud_records import GENERATION, batch, one_of_each
 
 HEADERS = {"Content-Type": "application/msgpack"}

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from cloud_trainer.ingest.db import Connection, OtherRecordError, store_batch
 from firmware_bridge.measurand import Measurand
-from gateway.contract.records import Batch, Record, encode_record
+from gateway.contract.batches import Batch
+from gateway.contract.records import Record, encode_record
 from tests.sim.cloud_records import GENERATION, POLL_US, START_US, batch, block, one_of_each, power
 
 pytestmark = [pytest.mark.slow, pytest.mark.pg]

@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloud_trainer.ingest.entry import INTEGER_MAX, UNDECODABLE, read_entries
-from gateway.contract.records import Batch, RecordError, StoredRecord, encode_record
+from gateway.contract.batches import Batch, StoredRecord
+from gateway.contract.records import RecordError, encode_record
 from tests.sim.cloud_records import GENERATION, START_US, batch, one_of_each, power
 
 
@@ -75,7 +76,7 @@ def test_a_stamp_that_is_no_instant_is_told_and_not_stored() -> None:
 def test_a_sequence_beyond_counting_is_refused_with_its_batch() -> None:
     stored = StoredRecord(INTEGER_MAX + 1, START_US, b"")
     with pytest.raises(RecordError, match="larger than"):
-        read_entries(Batch("gw-1", GENERATION, [stored]))
+        read_entries(Batch("gw-1", GENERATION, 0, [stored]))
 
 
 @settings(max_examples=150, deadline=None)

@@ -13,7 +13,8 @@ import pytest
 
 from firmware_bridge.clock import SystemClock
 from firmware_bridge.reading import UtcUs
-from gateway.contract.records import ReadingsBlock, Record, StatusRecord, StoredRecord, decode_record
+from gateway.contract.batches import StoredRecord
+from gateway.contract.records import ReadingsBlock, Record, StatusRecord, decode_record
 from gateway.shell.store import FILE_NAME, Store
 
 NOW_US = UtcUs(1_700_000_000_000_000)

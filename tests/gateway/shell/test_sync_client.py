@@ -14,16 +14,15 @@ from aiohttp import web
 from firmware_bridge.clock import SystemClock
 from firmware_bridge.reading import UtcUs
 from gateway.config import SyncConfig
-from gateway.contract.records import (
+from gateway.contract.batches import (
     BATCH_BYTES_MAX,
     BATCH_RECORDS_MAX,
     Acknowledgement,
     Batch,
-    ReadingsBlock,
-    StatusRecord,
     decode_batch,
     encode_acknowledgement,
 )
+from gateway.contract.records import ReadingsBlock, StatusRecord
 from gateway.shell.store import Store
 from gateway.shell.sync_client import BATCHES_PATH, SyncClient
 
