@@ -7,7 +7,7 @@ distances from the mean, so that most integers are small.
 """
 
 import zlib
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -164,6 +164,11 @@ Record = ReadingsBlock | RawBlock | ForecastRecord | AnomalyRecord | DecisionRec
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
+# An instant is what is declared as one: periods, steps and distances between ticks are plain integers.
+_INSTANTS: dict[type[Record], tuple[str, ...]] = {
+    kind: tuple(field.name for field in msgspec.structs.fields(kind) if field.type is UtcUs)
+    for kind in get_args(Record)
+}
 # All that msgspec raises for bytes it cannot take; nesting without end is a RecursionError.
 UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, OverflowError, RecursionError)
 
@@ -192,6 +197,15 @@ def decode_record(body: bytes) -> Record:
         return _DECODER.decode(unpacked)
     except (zlib.error, *UNDECODABLE) as error:
         raise RecordError(f"record cannot be decoded: {error}") from error
+
+
+def restamp(record: Record, offset_us: int) -> Record:
+    """`record` with every instant later by `offset_us`, as a clock that was right would have stamped it.
+
+    Durations stay. So do the words of a sentence, which may name a time of day.
+    """
+    instants = {name: UtcUs(getattr(record, name) + offset_us) for name in _INSTANTS[type(record)]}
+    return msgspec.structs.replace(record, **instants)
 
 
 def _within_limits(record: Record) -> Record:

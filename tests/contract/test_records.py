@@ -19,12 +19,14 @@ from gateway.contract.records import (
     DecisionRecord,
     ForecastRecord,
     ModelReport,
+    RawBlock,
     ReadingsBlock,
     Record,
     RecordError,
     StatusRecord,
     decode_record,
     encode_record,
+    restamp,
 )
 
 GENERATION = "0123456789abcdef" * 2
@@ -46,6 +48,16 @@ RECORDS: st.SearchStrategy[Record] = st.one_of(
         above_mean=st.lists(INTEGERS, max_size=4),
         count=st.lists(st.integers(0, 900), max_size=4),
         quality=st.binary(max_size=4),
+    ),
+    st.builds(
+        RawBlock,
+        start_us=INSTANTS,
+        reason=st.sampled_from(["anomaly", "request", "setting"]),
+        ticks_us=st.lists(st.integers(0, 10**12), max_size=4),
+        meters=st.lists(TEXTS, max_size=3),
+        measurand_codes=st.lists(st.binary(max_size=4), max_size=3),
+        values=st.lists(st.lists(st.none() | INTEGERS, max_size=4), max_size=3),
+        quality=st.lists(st.binary(max_size=4), max_size=3),
     ),
     st.builds(
         ForecastRecord,
@@ -97,6 +109,11 @@ RECORDS: st.SearchStrategy[Record] = st.one_of(
         detail=TEXTS,
     ),
 )
+
+# How long something lasts, and not when it was; everything else that ends in `_us` is an instant.
+DURATIONS = {"period_us", "step_us", "ticks_us"}
+A_CENTURY_US = 100 * 366 * 86_400 * 1_000_000
+OFFSETS = st.integers(-A_CENTURY_US, A_CENTURY_US)
 
 
 def block(series: int) -> ReadingsBlock:
@@ -230,3 +247,24 @@ def test_damage_at_random_in_a_large_block_is_refused_or_gives_a_record():
         damaged = bytearray(body)
         damaged[chance.randrange(len(body))] = chance.randrange(256)
         decodes_or_refuses(bytes(damaged))
+
+
+@given(RECORDS, OFFSETS)
+def test_stamping_anew_moves_every_instant_and_nothing_else(record: Record, offset_us: int):
+    moved = restamp(record, offset_us)
+    assert type(moved) is type(record)
+    for name in record.__struct_fields__:
+        before, after = getattr(record, name), getattr(moved, name)
+        is_instant = name.endswith("_us") and name not in DURATIONS
+        assert after == (before + offset_us if is_instant else before), name
+
+
+@given(RECORDS, OFFSETS)
+def test_stamping_anew_and_back_again_leaves_the_record_as_it_was(record: Record, offset_us: int):
+    assert restamp(restamp(record, offset_us), -offset_us) == record
+
+
+@given(RECORDS, OFFSETS)
+def test_a_record_that_was_stamped_anew_can_be_stored_and_sent(record: Record, offset_us: int):
+    moved = restamp(record, offset_us)
+    assert decode_record(encode_record(moved)) == moved
