@@ -51,6 +51,7 @@ CREATE TABLE claim (
     expires_at      timestamptz NOT NULL,
     used_at         timestamptz,
     used_key_id     text,
+    contested_at    timestamptz,          -- it came again with another key: one of the two is not who was meant
     revoked_at      timestamptz,
     FOREIGN KEY (organisation_id, site_id) REFERENCES site
 );
