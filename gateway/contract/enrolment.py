@@ -32,6 +32,7 @@ _MISREAD = str.maketrans("OIL", "011", " -\t")
 
 PublicKeyText = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{43}\Z")]
 ProofText = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{86}\Z")]
+ServerKeys = Annotated[list[PublicKeyText], Meta(min_length=1, max_length=SERVER_KEYS_MAX)]
 Message = TypeVar("Message", bound=msgspec.Struct)
 
 
@@ -61,7 +62,7 @@ class Enrolled(msgspec.Struct, frozen=True):
     gateway: GatewayId
     organisation: Text
     site: Text
-    server_keys: Annotated[list[PublicKeyText], Meta(min_length=1, max_length=SERVER_KEYS_MAX)]
+    server_keys: ServerKeys
     time_us: UtcUs
 
 
@@ -73,10 +74,13 @@ class RotateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Rotated(msgspec.Struct, frozen=True):
-    """The answer: the new key is known; the old one is taken until `old_key_until_us`."""
+    """The answer: the new key is known, and the keys that the cloud signs with by now.
+
+    The first use of the new key makes it the gateway's own; the old one is taken for a week after that.
+    """
 
     key_id: str
-    old_key_until_us: UtcUs
+    server_keys: ServerKeys
 
 
 def new_code(random: bytes) -> str:
