@@ -14,7 +14,36 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # n
 def add_all(commands: Commands) -> None:
     """Declare every command."""
     # Here, not above: each of them needs `Commands`.
-    from cloud_trainer.commands import audit, database, ingest, keys, publish, report, score, serve, train
+    from cloud_trainer.commands import (
+        audit,
+        claim,
+        database,
+        gateway,
+        ingest,
+        keys,
+        organisation,
+        publish,
+        report,
+        score,
+        serve,
+        site,
+        train,
+    )
 
-    for command in (audit, database, ingest, keys, publish, report, score, serve, train):
+    modules = (
+        audit,
+        claim,
+        database,
+        gateway,
+        ingest,
+        keys,
+        organisation,
+        publish,
+        report,
+        score,
+        serve,
+        site,
+        train,
+    )
+    for command in modules:
         command.add(commands)

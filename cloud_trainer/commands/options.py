@@ -20,8 +20,19 @@ def add_dsn(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
 
 
 def add_gateway(parser: argparse.ArgumentParser) -> None:
-    """Declare --gateway."""
-    parser.add_argument("--gateway", metavar="ID", help="whose data; needed when the database holds several")
+    """Declare --organisation and --gateway."""
+    add_organisation(parser)
+    parser.add_argument("--gateway", metavar="ID", help="which; needed when several of the organisation have sent")
+
+
+def add_organisation(parser: argparse.ArgumentParser) -> None:
+    """Declare --organisation."""
+    parser.add_argument("--organisation", metavar="NAME", help="whose; needed when the database holds several")
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Declare --json."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def explains_database(run: Run) -> Run:

@@ -14,13 +14,11 @@ import psycopg
 from cloud_trainer.ingest.db import Connection
 from cloud_trainer.ingest.gateways import (
     ENDED_KEYS_KEPT,
-    OVERLAP_US,
     KnownGateway,
     RevokedError,
     find_gateway,
     make_primary,
 )
-from firmware_bridge.reading import UtcUs
 from gateway.contract.enrolment import (
     EnrolRequest,
     Rotated,
@@ -156,15 +154,16 @@ async def enroll(connection: Connection, request: EnrolRequest, *, nonce_us: int
             "gateway": request.gateway,
             "key": key_id(public),
             "public_key": public,
-            "hardware": request.hardware,
-            "software": request.software,
+            # PostgreSQL's text has no place for a NUL
+            "hardware": request.hardware.replace("\0", ""),
+            "software": request.software.replace("\0", ""),
             "nonce": nonce_us,
             "now": now_us,
         }
         if claim.used_key is None:
             return await _admit(connection, claim, facts)
-        if (before := await _enrolled_before(connection, claim, facts)) is not None:
-            return before
+        if claim.used_key == facts["key"]:
+            return await _enrolled_before(connection, facts)
         await connection.execute(_CONTEST_CLAIM, facts)
     # One of the two is not who was meant: somebody must look.
     log.error(
@@ -184,12 +183,12 @@ async def _find_claim(connection: Connection, digest: bytes) -> _Claim | None:
     return claim if hmac.compare_digest(claim.digest, digest) else None
 
 
-async def _enrolled_before(connection: Connection, claim: _Claim, facts: dict[str, Any]) -> Membership | None:
-    """What the one who used the claim was told, if it is the one who asks."""
-    if claim.used_key != facts["key"]:
-        return None
+async def _enrolled_before(connection: Connection, facts: dict[str, Any]) -> Membership:
+    """What this key was told when it used the claim, unless it was revoked since."""
     row = await (await connection.execute(_ENROLLED_WITH, facts)).fetchone()
-    return None if row is None else Membership(*row)
+    if row is None:
+        raise ClaimRefusedError
+    return Membership(*row)
 
 
 async def _admit(connection: Connection, claim: _Claim, facts: dict[str, Any]) -> Membership:
@@ -216,9 +215,15 @@ async def _admit(connection: Connection, claim: _Claim, facts: dict[str, Any]) -
 
 
 async def rotate(
-    connection: Connection, request: RotateRequest, *, gateway: str, signed_by: str, now_us: int
+    connection: Connection,
+    request: RotateRequest,
+    *,
+    gateway: str,
+    signed_by: str,
+    server_keys: list[str],
+    now_us: int,
 ) -> Rotated:
-    """Give a gateway a second key, which is its primary one from its first use on.
+    """Give a gateway a second key, which is its primary one from its first use on; told with the `server_keys`.
 
     Runs in the caller's transaction, if there is one. Asked again for the same key it changes nothing; another one
     takes the place of a key that was never used.
@@ -243,7 +248,7 @@ async def rotate(
             raise IdentityConflictError("a newer key is in use already")
         if not known.is_first_use(new_key):
             await _add_key(connection, known, public, now_us)
-    return Rotated(new_key, UtcUs(now_us + OVERLAP_US))
+    return Rotated(new_key, server_keys)
 
 
 async def _add_key(connection: Connection, known: KnownGateway, public: bytes, now_us: int) -> None:
