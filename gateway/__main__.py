@@ -9,7 +9,7 @@ from pathlib import Path
 from firmware_bridge.errors import Exit, SettingError
 from firmware_bridge.lookup_loop import LookupLoop
 from gateway import SOFTWARE, config
-from gateway.shell import accept, fetch_command
+from gateway.shell import accept, enroll_command, fetch_command
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -40,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--json", action="store_true", help="print the verdict as JSON")
     check.set_defaults(run=lambda arguments: accept.run(arguments.bundle, as_json=arguments.json))
     fetch_command.add(commands)
+    enroll_command.add(commands)
     return parser
 
 

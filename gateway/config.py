@@ -92,6 +92,8 @@ class SyncConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # what leaves the site: "health" (status, model reports), "aggregates" (and readings summed up, forecasts,
     # anomalies, recommendations), or "raw" (and the single readings that are kept)
     share: Literal["health", "aggregates", "raw"] = "aggregates"
+    # file with the certificates to trust for an https address, in PEM format; left out: those of this system
+    ca_file: FilePath | None = None
 
 
 class UpdateConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -242,6 +244,8 @@ def _check_url(field: str, url: str) -> None:
         parts = urlsplit(url)
         # a host that cannot be looked up and a port beyond 65535 are ValueErrors of their own
         works = bool(parts.hostname and parts.hostname.encode("idna")) and parts.port != 0
+        # a password would stand in logs, and what follows a path would end up in its middle
+        works = works and not (parts.username or parts.password or parts.query or parts.fragment)
     except ValueError:
         works = False
     if not works:

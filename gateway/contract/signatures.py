@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -41,6 +41,9 @@ _FORMS = {
     "smartwatts-time": re.compile(r"0|[1-9][0-9]{0,15}"),
     "smartwatts-nonce": re.compile(_NONCE),
 }
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+# RFC 3986, 3.3: what stands in a path as it is; and what is escaped already.
+_PATH_SAFE = "/%!$&'()*+,;=:@~"
 _METHOD = re.compile(r"[A-Z]{1,16}")
 _TARGET = re.compile(rf"[!-~]{{1,{TARGET_CHARACTERS_MAX}}}")
 
@@ -122,12 +125,16 @@ def content_digest(body: bytes) -> str:
 def target_uri(url: str, path: str) -> str:
     """The `@target-uri` of `path` under the public address `url`; both sides form it here.
 
-    What may be written in several ways has one here: small letters, no default port, no slash at the end.
+    What may be written in several ways has one here: ASCII, small letters, no default port, no slash at the end.
+
+    Raises:
+        ValueError: `url` is no address.
     """
     parts = urlsplit(url)
-    scheme, host = parts.scheme.lower(), parts.netloc.lower()
-    host = host.removesuffix(":80" if scheme == "http" else ":443")
-    return f"{scheme}://{host}{parts.path.rstrip('/')}{path}"
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host.encode("idna").decode("ascii")
+    port = "" if parts.port in (None, _DEFAULT_PORTS.get(parts.scheme)) else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}{quote(parts.path.rstrip('/'), safe=_PATH_SAFE)}{path}"
 
 
 def signature_base(components: Sequence[tuple[str, str]], parameters: str) -> bytes:

@@ -9,16 +9,12 @@ is a state from which everything goes on: a key is never lost before the cloud t
 import fcntl
 import os
 import secrets
-import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from firmware_bridge.errors import ConflictError, SettingError
 from firmware_bridge.reading import UtcUs
@@ -27,12 +23,10 @@ from gateway.contract.enrolment import Enrolled, Rotated, ServerKeys, decode_key
 from gateway.contract.records import UNDECODABLE, Text
 from gateway.contract.signatures import Ed25519Signer, key_id
 from gateway.shell import durable
+from gateway.shell.key_file import load_key, load_or_make_key, read_own_file, unwritable, wrong_file
 
 KEY_NAME, NEXT_KEY_NAME, NEW_KEY_NAME = "identity.key", "identity.next.key", "identity.new.key"
 IDENTITY_NAME, LOCK_NAME = "identity.json", "identity.lock"
-# Ours have 120 bytes and below 2 kB; more is some other file.
-_FILE_BYTES_MAX = 16 * 1024
-_OTHERS = 0o077
 # One start of this program: the cloud sees by it that two machines use one key.
 INSTANCE = secrets.token_hex(8)
 
@@ -91,13 +85,23 @@ class IdentityFolder:
                 f"is not the name under which this gateway was enrolled, {file.gateway!r}",
                 "write that name, or remove identity.json and identity.key and enroll with a new code",
             )
-        key, following = self._key(KEY_NAME), self._key(NEXT_KEY_NAME)
+        key, following = self._load(KEY_NAME), self._load(NEXT_KEY_NAME)
         if key is None:
-            raise self._wrong(KEY_NAME, "is missing", "bring it back, or enroll with a new code")
+            raise wrong_file(self._folder / KEY_NAME, "is missing", "bring it back, or enroll with a new code")
         signers = (key,) if following is None else (key, following)
         if following is not None and following.key_id == file.next_key_id:
             signers = (following, key)  # both sides know it: the first use makes it the gateway's own
         return Identity(file, signers, _by_id(file.server_keys), None if following is None else following.key_id)
+
+    @property
+    def key_id(self) -> str | None:
+        """The id of the key that is there, whether the cloud knows it or not.
+
+        Raises:
+            SettingError: it cannot be used.
+        """
+        key = self._load(KEY_NAME)
+        return None if key is None else key.key_id
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -112,7 +116,7 @@ class IdentityFolder:
             self._refuse_root()
             descriptor = os.open(self._folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         except OSError as error:
-            raise self._unusable(error) from error
+            raise unwritable(self._folder, error) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -132,7 +136,7 @@ class IdentityFolder:
         Raises:
             SettingError: the folder cannot be used, or a file in it is no key of ours.
         """
-        return self._key_or_new(NEW_KEY_NAME if anew else KEY_NAME)
+        return load_or_make_key(self._folder / (NEW_KEY_NAME if anew else KEY_NAME))
 
     def take_in(self, enrolled: Enrolled, url: str, now_us: UtcUs, *, anew: bool) -> None:
         """Keep what the cloud answered to an enrolment.
@@ -147,11 +151,11 @@ class IdentityFolder:
                 (self._folder / NEXT_KEY_NAME).unlink(missing_ok=True)
                 self._adopt(NEW_KEY_NAME)
             except OSError as error:
-                raise self._unusable(error) from error
+                raise unwritable(self._folder, error) from error
 
     def next_key(self) -> Ed25519Signer:
         """The key of the rotation that is under way, or of a new one."""
-        return self._key_or_new(NEXT_KEY_NAME)
+        return load_or_make_key(self._folder / NEXT_KEY_NAME)
 
     def confirm_next(self, rotated: Rotated) -> None:
         """The cloud knows the next key: from now on it is used first.
@@ -169,14 +173,17 @@ class IdentityFolder:
             SettingError: it cannot be written; the next request tries again.
         """
         with self.locked():
-            following = self._key(NEXT_KEY_NAME)
+            following = self._load(NEXT_KEY_NAME)
             if following is None or following.key_id != used:
                 return
             try:
                 self._adopt(NEXT_KEY_NAME)
             except OSError as error:
-                raise self._unusable(error) from error
+                raise unwritable(self._folder, error) from error
             self._rewrite(next_key_id=None)
+
+    def _load(self, name: str) -> Ed25519Signer | None:
+        return load_key(self._folder / name)
 
     def _adopt(self, name: str) -> None:
         """One rename: before it the old key is there, after it the new one."""
@@ -192,82 +199,23 @@ class IdentityFolder:
         try:
             durable.write_atomically(self._folder / IDENTITY_NAME, msgspec.json.encode(file))
         except OSError as error:
-            raise self._unusable(error) from error
+            raise unwritable(self._folder, error) from error
 
     def _file(self) -> IdentityFile | None:
-        data = self._read(IDENTITY_NAME, is_secret=False)
+        path = self._folder / IDENTITY_NAME
+        data = read_own_file(path, is_secret=False)
         try:
             return None if data is None else decode_identity(data)
         except ValueError as error:
-            raise self._wrong(IDENTITY_NAME, f"is damaged ({error})", "enroll again with the same code") from error
-
-    def _key_or_new(self, name: str) -> Ed25519Signer:
-        if (there := self._key(name)) is not None:
-            return there
-        private = Ed25519PrivateKey.generate()
-        pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        try:
-            durable.write_atomically(self._folder / name, pem)
-        except OSError as error:
-            raise self._unusable(error) from error
-        return Ed25519Signer(private)
-
-    def _key(self, name: str) -> Ed25519Signer | None:
-        pem = self._read(name, is_secret=True)
-        if pem is None:
-            return None
-        try:
-            private = load_pem_private_key(pem, None)
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            raise self._wrong(name, "is not an open private key", "bring the right file back") from error
-        if not isinstance(private, Ed25519PrivateKey):
-            raise self._wrong(name, "is not an Ed25519 key", "bring the right file back")
-        return Ed25519Signer(private)
-
-    def _read(self, name: str, *, is_secret: bool) -> bytes | None:
-        """What the file holds; None when there is none."""
-        try:
-            # a FIFO in its place would be waited for
-            descriptor = os.open(self._folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise self._unreadable(name, error) from error
-        with os.fdopen(descriptor, "rb") as file:
-            mode = os.fstat(descriptor).st_mode
-            if not stat.S_ISREG(mode):
-                raise self._wrong(name, "is no file", "remove it")
-            if is_secret and mode & _OTHERS:
-                raise self._wrong(
-                    name,
-                    f"may be read by others (mode {mode & 0o777:04o})",
-                    "chmod 600 it; enroll with --new-key if somebody could have read it",
-                )
-            try:
-                data = file.read(_FILE_BYTES_MAX + 1)
-            except OSError as error:
-                raise self._unreadable(name, error) from error
-        if len(data) > _FILE_BYTES_MAX:
-            raise self._wrong(name, f"is larger than {_FILE_BYTES_MAX} bytes", "bring the right file back")
-        return data
+            raise wrong_file(path, f"is damaged ({error})", "enroll again with the same code") from error
 
     def _refuse_root(self) -> None:
         """What root writes here the gateway cannot read later."""
         owner = self._folder.stat().st_uid
-        if os.geuid() == 0 and owner != 0:
+        if os.geteuid() == 0 and owner != 0:
             raise SettingError(
                 "store.folder", str(self._folder), "belongs to another user", f"sudo -u '#{owner}' the same command"
             )
-
-    def _wrong(self, name: str, problem: str, next_step: str) -> SettingError:
-        return SettingError("identity", str(self._folder / name), problem, next_step)
-
-    def _unreadable(self, name: str, error: OSError) -> SettingError:
-        return self._wrong(name, f"cannot be read ({error.strerror})", "run this as the user of the gateway")
-
-    def _unusable(self, error: OSError) -> SettingError:
-        next_step = "make room, or run this as the user of the gateway"
-        return SettingError("store.folder", str(self._folder), f"cannot be written ({error.strerror})", next_step)
 
 
 def decode_identity(data: bytes) -> IdentityFile:
