@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from cloud_trainer.database import Connection
+from cloud_trainer.database import Connection, OwnedGateway
 from cloud_trainer.ingest.entry import UNDECODABLE
 from cloud_trainer.simulator_log import F64, I64, LoggedSeries, SeriesName, read_log
 from cloud_trainer.suspects import is_all_but_some
@@ -30,13 +30,29 @@ EXAMPLES_MAX = 10
 # A float32 register carries 24 bits; what is summed up from them agrees to a millionth.
 RELATIVE_TOLERANCE = 1e-6
 
+_GENERATIONS: LiteralString = """
+SELECT generation::text, count(*), min(sequence), max(sequence)
+FROM record WHERE gateway_id = gateway_of(%(organisation)s, %(gateway)s)
+GROUP BY generation ORDER BY min(received_at)
+"""
+_KINDS: LiteralString = """
+SELECT kind, count(*) FROM record WHERE gateway_id = gateway_of(%(organisation)s, %(gateway)s)
+GROUP BY kind ORDER BY kind
+"""
 _EXPANDED: LiteralString = """
-SELECT 'readings', count(DISTINCT (generation, sequence)) FROM reading WHERE gateway_id = %(gateway)s
-UNION ALL SELECT 'forecast', count(*) FROM forecast WHERE gateway_id = %(gateway)s
-UNION ALL SELECT 'anomaly', count(*) FROM anomaly WHERE gateway_id = %(gateway)s
-UNION ALL SELECT 'decision', count(*) FROM decision WHERE gateway_id = %(gateway)s
-UNION ALL SELECT 'model_report', count(*) FROM model_report WHERE gateway_id = %(gateway)s
-UNION ALL SELECT 'status', count(*) FROM status WHERE gateway_id = %(gateway)s
+WITH owned AS MATERIALIZED (SELECT gateway_of(%(organisation)s, %(gateway)s) AS gateway_id)
+SELECT 'readings', count(DISTINCT (generation, sequence)) FROM reading JOIN owned USING (gateway_id)
+UNION ALL SELECT 'raw', count(*) FROM raw_window JOIN owned USING (gateway_id)
+UNION ALL SELECT 'forecast', count(*) FROM forecast JOIN owned USING (gateway_id)
+UNION ALL SELECT 'anomaly', count(*) FROM anomaly JOIN owned USING (gateway_id)
+UNION ALL SELECT 'decision', count(*) FROM decision JOIN owned USING (gateway_id)
+UNION ALL SELECT 'model_report', count(*) FROM model_report JOIN owned USING (gateway_id)
+UNION ALL SELECT 'status', count(*) FROM status JOIN owned USING (gateway_id)
+"""
+_ROWS: LiteralString = """
+SELECT meter, measurand, instant_us(first_at), instant_us(last_at), count, quality, mean, minimum, maximum
+FROM reading WHERE gateway_id = gateway_of(%(organisation)s, %(gateway)s)
+ORDER BY first_at, sequence
 """
 
 _NOTHING = LoggedSeries(np.empty(0, np.int64), np.empty(0), np.empty(0))
@@ -117,7 +133,7 @@ class Audit:
         return self.is_gapless and self.values > 0 and not wrong
 
 
-def audit(connection: Connection, gateway: str, log: Path, poll_s: float) -> Audit:
+def audit(connection: Connection, gateway: OwnedGateway, log: Path, poll_s: float) -> Audit:
     """Compare what the database holds of `gateway` with the log at `log`.
 
     Raises:
@@ -126,7 +142,7 @@ def audit(connection: Connection, gateway: str, log: Path, poll_s: float) -> Aud
     poll_us = round(poll_s * US_PER_S)
     logged = read_log(log, poll_us)
     stored = _read_stored(connection, gateway)
-    result = Audit(gateway, stored.generations, stored.records, stored.unexpanded)
+    result = Audit(gateway.gateway, stored.generations, stored.records, stored.unexpanded)
     result.values_logged = sum(len(logged[name].ticks) for name in stored.readings if name in logged)
     for name, rows in stored.readings.items():
         found, left_out = compare(name, rows, logged.get(name, _NOTHING), poll_us)
@@ -229,30 +245,17 @@ def _mismatch(
     )
 
 
-def _read_stored(connection: Connection, gateway: str) -> Stored:
-    generations = [
-        Generation(*row)
-        for row in connection.execute(
-            "SELECT generation::text, count(*), min(sequence), max(sequence) FROM record WHERE gateway_id = %s"
-            " GROUP BY generation ORDER BY min(received_at)",
-            (gateway,),
-        )
-    ]
-    kinds = connection.execute(
-        "SELECT kind, count(*) FROM record WHERE gateway_id = %s GROUP BY kind ORDER BY kind", (gateway,)
-    )
-    records: dict[str, int] = dict(kinds.fetchall())
-    expanded = dict(connection.execute(_EXPANDED, {"gateway": gateway}).fetchall())
+def _read_stored(connection: Connection, gateway: OwnedGateway) -> Stored:
+    whose = gateway._asdict()
+    generations = [Generation(*row) for row in connection.execute(_GENERATIONS, whose)]
+    records: dict[str, int] = dict(connection.execute(_KINDS, whose).fetchall())
+    expanded = dict(connection.execute(_EXPANDED, whose).fetchall())
     unexpanded = sum(abs(count - expanded[kind]) for kind, count in records.items() if kind != UNDECODABLE)
     return Stored(generations, records, unexpanded, _read_rows(connection, gateway))
 
 
-def _read_rows(connection: Connection, gateway: str) -> dict[SeriesName, Rows]:
-    found = connection.cursor(binary=True).execute(
-        "SELECT meter, measurand, instant_us(first_at), instant_us(last_at), count, quality, mean, minimum,"
-        " maximum FROM reading WHERE gateway_id = %s ORDER BY first_at, sequence",
-        (gateway,),
-    )
+def _read_rows(connection: Connection, gateway: OwnedGateway) -> dict[SeriesName, Rows]:
+    found = connection.cursor(binary=True).execute(_ROWS, gateway._asdict())
     by_series: dict[SeriesName, list[tuple[object, ...]]] = defaultdict(list)
     for meter, measurand, *row in found:
         by_series[meter, measurand].append(tuple(row))

@@ -1,7 +1,7 @@
-"""Which database, and whose data in it: what the commands are told with --dsn and --gateway. A shell."""
+"""Which database, and whose data in it: what commands are told with --dsn, --organisation, --gateway. A shell."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 
@@ -45,24 +45,39 @@ def connect(given: str) -> Connection:
     return psycopg.connect(read_dsn(given))
 
 
-def only_gateway(connection: Connection, given: str | None) -> str:
-    """The gateway to look at: `given`, or the only one there is.
+class OwnedGateway(NamedTuple):
+    """A gateway and whose it is: every query says both, through `gateway_of` of the schema.
+
+    So nobody reads what belongs to another organisation, whatever gateway is named.
+    """
+
+    organisation: str
+    gateway: str
+
+
+def only_gateway(connection: Connection, organisation: str, given: str | None) -> OwnedGateway:
+    """The gateway of `organisation` to look at: `given`, or the only one that has sent anything.
 
     Raises:
-        NotFoundError: it has sent nothing, or nobody has.
+        NotFoundError: it has sent nothing, or nobody of that organisation has.
         SettingError: there are several, and none is given.
     """
-    known = [str(name) for (name,) in connection.execute("SELECT DISTINCT gateway_id FROM record ORDER BY 1")]
+    rows = connection.execute(
+        "SELECT DISTINCT gateway_id FROM generation JOIN gateway USING (gateway_id)"
+        " WHERE organisation_id = %s ORDER BY 1",
+        (organisation,),
+    )
+    known = [str(name) for (name,) in rows]
     if given is None and len(known) == 1:
-        return known[0]
+        return OwnedGateway(organisation, known[0])
     if given is not None and given in known:
-        return given
+        return OwnedGateway(organisation, given)
     if not known:
-        next_step = "let a gateway upload to `smartwatts-trainer ingest` first"
-        raise NotFoundError("--gateway", given or "(not given)", "nothing was ingested yet", next_step)
+        next_step = "let a gateway of it upload to `smartwatts-trainer ingest` first, or name another --organisation"
+        raise NotFoundError("--gateway", given or "(not given)", f"{organisation} has sent nothing yet", next_step)
     shown = ", ".join(known[:5])
     if given is None:
         raise SettingError(
-            "--gateway", "(not given)", "is needed unless the database holds one", f"known are {shown}"
+            "--gateway", "(not given)", f"is needed unless {organisation} has one alone", f"known are {shown}"
         )
     raise NotFoundError("--gateway", given, "has sent nothing to this database", f"known are {shown}")

@@ -9,7 +9,7 @@ from typing import LiteralString
 
 import msgspec
 
-from cloud_trainer.database import Connection
+from cloud_trainer.database import Connection, OwnedGateway
 from gateway.contract.inputs import STEP_US
 
 BASELINES = ("seasonal_naive", "daily_naive")
@@ -19,8 +19,8 @@ WITH power AS (  -- [step]: average and polls of each meter
     SELECT meter, date_bin(%(step)s * interval '1 microsecond', period_start, 'epoch') AS start_at,
            sum(mean * count) / sum(count) AS mean_w, sum(count) AS polls
     FROM reading
-    WHERE gateway_id = %(gateway)s AND measurand = 'active_power_w' AND meter IN (%(grid)s, %(solar)s)
-          AND count > 0
+    WHERE gateway_id = gateway_of(%(organisation)s, %(gateway)s) AND measurand = 'active_power_w'
+          AND meter IN (%(grid)s, %(solar)s) AND count > 0
     GROUP BY meter, start_at
 ), full_enough AS (
     SELECT meter, start_at, mean_w FROM (SELECT *, max(polls) OVER (PARTITION BY meter) AS most FROM power)
@@ -31,11 +31,13 @@ WITH power AS (  -- [step]: average and polls of each meter
     LEFT JOIN (SELECT * FROM full_enough WHERE meter = %(solar)s) AS solar USING (start_at)
     WHERE grid.meter = %(grid)s AND (%(solar)s::text IS NULL OR solar.mean_w IS NOT NULL)
 ), counted_from AS (
-    SELECT min(first_at) + (%(from_day)s - 1) * interval '24 hours' AS at FROM reading WHERE gateway_id = %(gateway)s
+    SELECT min(first_at) + (%(from_day)s - 1) * interval '24 hours' AS at
+    FROM reading WHERE gateway_id = gateway_of(%(organisation)s, %(gateway)s)
 ), issued AS (  -- one forecast for each rung and issue: the first that was stored
     SELECT DISTINCT ON (rung, issued_at) rung, issued_at, start_at, recorded_at, p50
     FROM forecast
-    WHERE gateway_id = %(gateway)s AND target = 'consumption_w' AND step_s * 1e6 = %(step)s
+    WHERE gateway_id = gateway_of(%(organisation)s, %(gateway)s)
+          AND target = 'consumption_w' AND step_s * 1e6 = %(step)s
     ORDER BY rung, issued_at, recorded_at, sequence
 ), pair AS MATERIALIZED (  -- both for the same steps, known when the later of them was on disk
     SELECT baseline.rung, issued_at, start_at, greatest(model.recorded_at, baseline.recorded_at) AS known_at,
@@ -68,7 +70,9 @@ class Score(msgspec.Struct, frozen=True):
     skill: float | None
 
 
-def score(connection: Connection, gateway: str, *, grid: str, solar: str | None, from_day: int) -> list[Score]:
+def score(
+    connection: Connection, gateway: OwnedGateway, *, grid: str, solar: str | None, from_day: int
+) -> list[Score]:
     """The model against each baseline it can be compared with; none where nothing was forecast in time.
 
     Args:
@@ -79,7 +83,7 @@ def score(connection: Connection, gateway: str, *, grid: str, solar: str | None,
         from_day: the first day that counts; day 1 begins with the first reading.
     """
     parameters = {
-        "gateway": gateway,
+        **gateway._asdict(),
         "grid": grid,
         "solar": solar,
         "from_day": from_day,

@@ -29,11 +29,13 @@ def run(arguments: argparse.Namespace) -> int:
 
     from cloud_trainer.audit import audit
     from cloud_trainer.database import connect, only_gateway
+    from cloud_trainer.fleet.organisations import only_organisation
 
     if not arguments.poll_s >= 1:
         raise SettingError("--poll-s", str(arguments.poll_s), "is not a poll period", "give seconds, 1 or more")
     with connect(arguments.dsn) as connection:
-        gateway = only_gateway(connection, arguments.gateway)
+        organisation = only_organisation(connection, arguments.organisation)
+        gateway = only_gateway(connection, organisation, arguments.gateway)
         result = audit(connection, gateway, arguments.log, arguments.poll_s)
     if arguments.json:
         facts = msgspec.to_builtins(result) | {"passed": result.passed, "is_gapless": result.is_gapless}

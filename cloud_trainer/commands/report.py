@@ -21,10 +21,12 @@ def run(arguments: argparse.Namespace) -> int:
     import msgspec
 
     from cloud_trainer.database import connect, only_gateway
+    from cloud_trainer.fleet.organisations import only_organisation
     from cloud_trainer.report import report
 
     with connect(arguments.dsn) as connection:
-        found = report(connection, only_gateway(connection, arguments.gateway))
+        organisation = only_organisation(connection, arguments.organisation)
+        found = report(connection, only_gateway(connection, organisation, arguments.gateway))
     if arguments.json:
         sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
         return Exit.OK

@@ -28,10 +28,12 @@ def run(arguments: argparse.Namespace) -> int:
     import msgspec
 
     from cloud_trainer.database import connect, only_gateway
+    from cloud_trainer.fleet.organisations import only_organisation
     from cloud_trainer.score import score
 
     with connect(arguments.dsn) as connection:
-        gateway = only_gateway(connection, arguments.gateway)
+        organisation = only_organisation(connection, arguments.organisation)
+        gateway = only_gateway(connection, organisation, arguments.gateway)
         scores = score(connection, gateway, grid=arguments.grid, solar=arguments.solar, from_day=arguments.from_day)
     if arguments.json:
         sys.stdout.write(msgspec.json.encode(scores).decode() + "\n")

@@ -6,16 +6,22 @@ same transaction.
 
 import asyncio
 import logging
-from typing import Any
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, LiteralString, NamedTuple
 
 import psycopg
 
 from cloud_trainer.ingest.entry import Entry, read_entries
+from cloud_trainer.ingest.partitions import Months
+from cloud_trainer.ingest.reading_rows import COPY_READINGS, copy_bytes, reading_rows
+from cloud_trainer.ingest.rollup import UPSERT_ROLLUP, rollup_columns
+from cloud_trainer.ingest.series import Numbers, SeriesNumbers
 from cloud_trainer.ingest.tables import (
-    INSERT_READINGS,
+    INSERT_BLOCKS,
     INSERT_RECORDS,
+    block_columns,
     other_inserts,
-    reading_columns,
     record_columns,
 )
 from gateway.contract.batches import Acknowledgement, Batch
@@ -24,13 +30,49 @@ from gateway.contract.records import ReadingsBlock
 log = logging.getLogger(__name__)
 
 Connection = psycopg.AsyncConnection[Any]
+# What must hold in the same transaction, a nonce that is spent perhaps; raises to refuse the batch.
+Admit = Callable[[Connection], Awaitable[None]]
+
+_LOCK_GENERATION: LiteralString = """
+SELECT generation_id, last_sequence FROM generation
+WHERE gateway_id = %b AND generation = %b::uuid FOR NO KEY UPDATE
+"""
+_BEGIN_GENERATION: LiteralString = """
+INSERT INTO generation (gateway_id, generation) VALUES (%b, %b::uuid) ON CONFLICT DO NOTHING
+"""
+_DIGESTS: LiteralString = """
+SELECT sequence, digest FROM record WHERE gateway_id = %b AND generation = %b::uuid AND sequence = ANY(%b)
+"""
+_ADVANCE: LiteralString = "UPDATE generation SET last_sequence = %b WHERE generation_id = %b"
 
 
 class OtherRecordError(Exception):
-    """The key of a record is taken by another one: two gateways share a store's identity. Nothing was stored."""
+    """The key of a record is taken by another one: two gateways share a store's identity. Nothing was stored.
+
+    `conflict_from` is the first sequence of the batch that is here with other bytes.
+    """
+
+    def __init__(self, conflict_from: int) -> None:
+        super().__init__(f"sequence {conflict_from} of this store was sent before with other bytes")
+        self.conflict_from = conflict_from
 
 
-async def store_batch(connection: Connection, batch: Batch) -> Acknowledgement:
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What one process has learnt of one database; it may be empty, and is then a little slower."""
+
+    months: Months = field(default_factory=Months)
+    series: SeriesNumbers = field(default_factory=SeriesNumbers)
+
+
+class _Generation(NamedTuple):
+    generation_id: int
+    last_sequence: int
+
+
+async def store_batch(
+    connection: Connection, batch: Batch, *, known: Known | None = None, admit: Admit | None = None
+) -> Acknowledgement:
     """Store what is new in `batch`; when this returns, it is committed.
 
     A record that cannot be decoded is kept as bytes and logged; the rest of the batch is unharmed.
@@ -38,13 +80,21 @@ async def store_batch(connection: Connection, batch: Batch) -> Acknowledgement:
     Raises:
         RecordError: nothing of the batch can be stored.
         OtherRecordError: a key is taken by another record.
+        psycopg.errors.ForeignKeyViolation: there is no such gateway.
         psycopg.Error: nothing was stored; the same batch may be sent again.
     """
-    # Decoding a full batch takes a second: other senders are served meanwhile.
+    known = known or Known()
+    # Decoding a full batch takes a while: other senders are served meanwhile.
     entries = await asyncio.to_thread(read_entries, batch)
     assert connection.info.transaction_status is psycopg.pq.TransactionStatus.IDLE, "we commit, nobody else"
+    await known.months.prepare(connection, [block.start_us for _, block in _blocks(entries)])
     async with connection.transaction():
-        stored = await _insert(connection, batch, entries)
+        if admit is not None:
+            await admit(connection)
+        generation = await _lock(connection, batch)
+        stored, numbers = await _insert(connection, batch, entries, generation, known)
+        resume_after = await _advance(connection, batch, generation)
+    known.series.remember(generation.generation_id, numbers)
     for entry in stored:
         if entry.problem:
             log.warning(
@@ -54,32 +104,86 @@ async def store_batch(connection: Connection, batch: Batch) -> Acknowledgement:
                 entry.sequence,
                 entry.problem,
             )
-    return Acknowledgement(batch.generation, batch.records[-1].sequence, len(stored))
+    return Acknowledgement(batch.generation, batch.records[-1].sequence, len(stored), resume_after)
 
 
-async def _refuse_other_bodies(connection: Connection, batch: Batch, new: set[int]) -> None:
-    """A sequence that is here already must be the same record: a copied card would else lose what it adds."""
-    repeated = {record.sequence: record.body for record in batch.records if record.sequence not in new}
-    if not repeated:
-        return
-    cursor = await connection.execute(
-        "SELECT sequence, body FROM record WHERE gateway_id = %s AND generation = %s::uuid AND sequence = ANY(%s)",
-        (batch.gateway, batch.generation, list(repeated)),
-    )
-    for sequence, body in await cursor.fetchall():
-        if body != repeated[sequence]:
-            raise OtherRecordError(f"sequence {sequence} of this store was sent before with other bytes")
-
-
-async def _insert(connection: Connection, batch: Batch, entries: list[Entry]) -> list[Entry]:
-    """Insert `entries` where they are new; returns those."""
+async def _lock(connection: Connection, batch: Batch) -> _Generation:
+    """The generation, begun when it is new; other senders of it wait until we have committed."""
     whose = (batch.gateway, batch.generation)
-    cursor = await connection.execute(INSERT_RECORDS, (*whose, *record_columns(entries)))
+    cursor = await connection.execute(_LOCK_GENERATION, whose, binary=True)
+    row = await cursor.fetchone()
+    if row is None:
+        await connection.execute(_BEGIN_GENERATION, whose)
+        cursor = await connection.execute(_LOCK_GENERATION, whose, binary=True)
+        row = await cursor.fetchone()
+        assert row is not None, "begun just now"
+    return _Generation(*row)
+
+
+async def _insert(
+    connection: Connection, batch: Batch, entries: list[Entry], generation: _Generation, known: Known
+) -> tuple[list[Entry], Numbers]:
+    """Insert `entries` where they are new; returns those, and the numbers of their series."""
+    whose = (batch.gateway, batch.generation)
+    cursor = await connection.execute(INSERT_RECORDS, (*whose, *record_columns(entries)), binary=True)
     sequences = {sequence for (sequence,) in await cursor.fetchall()}
+    await _refuse_others(connection, batch, [entry for entry in entries if entry.sequence not in sequences])
     new = [entry for entry in entries if entry.sequence in sequences]
-    await _refuse_other_bodies(connection, batch, sequences)
-    if any(isinstance(entry.record, ReadingsBlock) for entry in new):
-        await connection.execute(INSERT_READINGS, (*whose, *reading_columns(new)))
+    numbers = await _insert_readings(connection, batch.gateway, generation.generation_id, new, known.series)
     for statement, rows in other_inserts(new).items():
         await cursor.executemany(statement, [(*whose, *row) for row in rows])
-    return new
+    return new, numbers
+
+
+async def _refuse_others(connection: Connection, batch: Batch, repeated: list[Entry]) -> None:
+    """A sequence that is here already must be the same record: a copied card would else lose what it adds."""
+    if not repeated:
+        return
+    sequences = [entry.sequence for entry in repeated]
+    cursor = await connection.execute(_DIGESTS, (batch.gateway, batch.generation, sequences), binary=True)
+    kept = dict(await cursor.fetchall())
+    for entry in repeated:
+        if kept[entry.sequence] != entry.digest:
+            raise OtherRecordError(entry.sequence)
+
+
+async def _insert_readings(
+    connection: Connection, gateway: str, generation_id: int, new: list[Entry], series: SeriesNumbers
+) -> Numbers:
+    """Insert the blocks among `new`, their rows and what they add to the rollup; returns the series' numbers."""
+    blocks = _blocks(new)
+    if not blocks:
+        return {}
+    columns = [entry.columns for entry in new if entry.columns is not None]
+    numbers = await series.find(connection, gateway, generation_id, [one.layout for one in columns])
+    rows = reading_rows(
+        [
+            (sequence, block, one, numbers[one.layout.key])
+            for (sequence, block), one in zip(blocks, columns, strict=True)
+        ]
+    )
+    await connection.execute(INSERT_BLOCKS, (generation_id, *block_columns(blocks)))
+    async with connection.cursor() as cursor, cursor.copy(COPY_READINGS) as copy:
+        await copy.write(copy_bytes(rows, generation_id))
+    added = rollup_columns(rows)
+    if added[0]:
+        await connection.execute(UPSERT_ROLLUP, (gateway, *added))
+    return numbers
+
+
+async def _advance(connection: Connection, batch: Batch, generation: _Generation) -> int | None:
+    """Move the generation on; where the gateway must resume when we have less than it was told.
+
+    That happens to a database that was put back from a backup. What came with this batch is kept, but we have
+    not moved on to it: asked again, we say the same.
+    """
+    if batch.acknowledged > generation.last_sequence:
+        return generation.last_sequence
+    last = batch.records[-1].sequence
+    if last > generation.last_sequence:
+        await connection.execute(_ADVANCE, (last, generation.generation_id))
+    return None
+
+
+def _blocks(entries: list[Entry]) -> list[tuple[int, ReadingsBlock]]:
+    return [(entry.sequence, entry.record) for entry in entries if isinstance(entry.record, ReadingsBlock)]

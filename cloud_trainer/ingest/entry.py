@@ -1,10 +1,12 @@
 """A record as ingest sees it: decoded when that is possible, always with its bytes. Pure."""
 
+import hashlib
 from dataclasses import dataclass
+from itertools import pairwise
 
+from cloud_trainer.ingest.columns import Columns, read_columns
 from gateway.contract.batches import Batch, StoredRecord
-from gateway.contract.readings import unpack_block
-from gateway.contract.records import Aggregate, ForecastRecord, ReadingsBlock, Record, RecordError, decode_record
+from gateway.contract.records import ForecastRecord, RawBlock, ReadingsBlock, Record, RecordError, decode_record
 
 UNDECODABLE = "undecodable"
 # Stamps outside 2000..2200 are no instants of ours; inside, microseconds are exact in PostgreSQL.
@@ -12,9 +14,11 @@ INSTANT_US_MIN = 946_684_800_000_000
 INSTANT_US_MAX = 7_258_118_400_000_000
 # No recording period and no forecast step is longer than a week.
 DURATION_US_MAX = 7 * 86_400_000_000
-# PostgreSQL's integer and bigint.
-COUNT_MAX = 2**31 - 1
+# PostgreSQL's bigint.
 INTEGER_MAX = 2**63 - 1
+
+# Of the 32 of SHA-256: two records of one key that differ meet by chance once in 2^64 pairs.
+DIGEST_BYTES = 16
 
 _DURATIONS = ("period_us", "step_us")
 
@@ -24,15 +28,17 @@ class Entry:
     """One record of a batch.
 
     `record` is None, `kind` is UNDECODABLE and `problem` says why when the record cannot be put into
-    tables. `recorded_us` is None when the gateway's stamp is no instant.
+    tables. `recorded_us` is None when the gateway's stamp is no instant. `columns` are those of a block of
+    readings. `digest` tells the record from another one under its key.
     """
 
     sequence: int
     recorded_us: int | None
     body: bytes
+    digest: bytes
     kind: str
     record: Record | None
-    aggregates: list[Aggregate]
+    columns: Columns | None = None
     problem: str = ""
 
 
@@ -49,17 +55,20 @@ def read_entries(batch: Batch) -> list[Entry]:
 
 def _read_entry(stored: StoredRecord) -> Entry:
     recorded_us = stored.recorded_us if _is_instant(stored.recorded_us) else None
+    digest = hashlib.sha256(stored.body).digest()[:DIGEST_BYTES]
     try:
         _check_stamp(stored)
         record = decode_record(stored.body)
         _check_fields(record)
-        aggregates = _read_block(record) if isinstance(record, ReadingsBlock) else []
+        columns = _read_block(record) if isinstance(record, ReadingsBlock) else None
         if isinstance(record, ForecastRecord):
             _check_forecast(record)
+        if isinstance(record, RawBlock):
+            _check_raw(record)
     except RecordError as error:
-        return Entry(stored.sequence, recorded_us, stored.body, UNDECODABLE, None, [], str(error))
+        return Entry(stored.sequence, recorded_us, stored.body, digest, UNDECODABLE, None, problem=str(error))
     kind = str(record.__struct_config__.tag)
-    return Entry(stored.sequence, recorded_us, stored.body, kind, record, aggregates)
+    return Entry(stored.sequence, recorded_us, stored.body, digest, kind, record, columns)
 
 
 def _check_stamp(stored: StoredRecord) -> None:
@@ -85,15 +94,10 @@ def _check_fields(record: Record) -> None:
             raise RecordError(f"{name} = {value!r:.60} is out of range")
 
 
-def _read_block(block: ReadingsBlock) -> list[Aggregate]:
-    aggregates = unpack_block(block)
-    if any("\0" in meter for meter in block.meters):
-        raise RecordError("a meter's name holds a NUL")
-    if max(block.count, default=0) > COUNT_MAX:
-        raise RecordError("a count is out of range")
+def _read_block(block: ReadingsBlock) -> Columns:
     if not block.start_us <= block.first_us <= block.last_us < block.start_us + block.period_us:
         raise RecordError("the ticks of the block lie outside its period")
-    return aggregates
+    return read_columns(block)
 
 
 def _check_forecast(forecast: ForecastRecord) -> None:
@@ -102,6 +106,14 @@ def _check_forecast(forecast: ForecastRecord) -> None:
         raise RecordError("the quantiles of the forecast are empty or differ in length")
     if any(abs(value) > INTEGER_MAX for quantile in quantiles for value in quantile):
         raise RecordError("a value of the forecast is out of range")
+
+
+def _check_raw(block: RawBlock) -> None:
+    ticks_us = block.ticks_us
+    if not ticks_us or ticks_us[0] < 0 or any(after <= before for before, after in pairwise(ticks_us)):
+        raise RecordError("the ticks of the raw block do not rise")
+    if ticks_us[-1] > DURATION_US_MAX:
+        raise RecordError("the raw block is too long")
 
 
 def _is_instant(at_us: int) -> bool:

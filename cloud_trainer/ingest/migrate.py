@@ -1,18 +1,19 @@
 """Bring a database to the schema of this program: numbered SQL files, each applied once, in order. A shell."""
 
 from importlib import resources
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import psycopg
 
+from cloud_trainer.ingest.partitions import create_ahead
 from firmware_bridge.errors import SettingError
 
 # Any fixed number of our own: two processes that start at once take turns.
 _LOCK = 0x5357_4544_4745
 
 
-def migrate(connection: psycopg.Connection) -> int:
-    """Apply what is missing, all or nothing, and return the version reached.
+def migrate(connection: psycopg.Connection[Any]) -> int:
+    """Apply what is missing, all or nothing, make the partitions of the next months, and return the version reached.
 
     Raises:
         SettingError: the database was made by a newer program.
@@ -38,6 +39,7 @@ def migrate(connection: psycopg.Connection) -> int:
         for version in range(present + 1, newest + 1):
             connection.execute(files[version])
             connection.execute("INSERT INTO schema_version (version) VALUES (%s)", (version,))
+    create_ahead(connection)
     return newest
 
 

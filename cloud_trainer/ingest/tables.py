@@ -6,13 +6,14 @@ Placeholders are `%b`: parameters travel in binary, at a fifth of the CPU time o
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, LiteralString
 
-from cloud_trainer.ingest.entry import Entry
+from cloud_trainer.ingest.entry import UNDECODABLE, Entry
 from firmware_bridge.reading import US_PER_S
 from gateway.contract.records import (
     AnomalyRecord,
     DecisionRecord,
     ForecastRecord,
     ModelReport,
+    RawBlock,
     ReadingsBlock,
     StatusRecord,
 )
@@ -20,26 +21,19 @@ from gateway.contract.records import (
 Row = tuple[object, ...]
 
 INSERT_RECORDS: LiteralString = """
-INSERT INTO record (gateway_id, generation, sequence, kind, recorded_at, body)
-SELECT %b, %b::uuid, sequence, kind, instant(recorded_us), body
-FROM unnest(%b::bigint[], %b::text[], %b::bigint[], %b::bytea[]) AS sent (sequence, kind, recorded_us, body)
-ORDER BY sequence  -- two senders of the same records wait for each other and never deadlock
+INSERT INTO record (gateway_id, generation, sequence, kind, recorded_at, digest, body)
+SELECT %b, %b::uuid, sequence, kind, instant(recorded_us), digest, body
+FROM unnest(%b::bigint[], %b::text[], %b::bigint[], %b::bytea[], %b::bytea[])
+     AS sent (sequence, kind, recorded_us, digest, body)
 ON CONFLICT DO NOTHING
 RETURNING sequence
 """
 
-# The columns of a block are the same for all its series: they travel once a block, joined by its number.
-INSERT_READINGS: LiteralString = """
-INSERT INTO reading (gateway_id, generation, sequence, period_start, period_s, first_at, last_at,
-                     meter, measurand, mean, minimum, maximum, count, quality)
-SELECT %b, %b::uuid, sequence, instant(start_us), period_s, instant(first_us), instant(last_us),
-       meter, measurand, mean, minimum, maximum, count, quality
+INSERT_BLOCKS: LiteralString = """
+INSERT INTO block (generation_id, sequence, period_start, period_s, first_at, last_at)
+SELECT %b::integer, sequence, instant(start_us), period_s, instant(first_us), instant(last_us)
 FROM unnest(%b::bigint[], %b::bigint[], %b::double precision[], %b::bigint[], %b::bigint[])
-         WITH ORDINALITY AS block (sequence, start_us, period_s, first_us, last_us, number)
-JOIN unnest(%b::bigint[], %b::text[], %b::text[], %b::double precision[], %b::double precision[],
-            %b::double precision[], %b::integer[], %b::smallint[])
-         AS series (number, meter, measurand, mean, minimum, maximum, count, quality)
-USING (number)
+     AS block (sequence, start_us, period_s, first_us, last_us)
 """
 
 _INSERT_FORECAST: LiteralString = """
@@ -67,6 +61,11 @@ INSERT INTO model_report (gateway_id, generation, sequence, recorded_at, occurre
 VALUES (%b, %b::uuid, %b, instant(%b), instant(%b), %b, %b, %b, %b)
 """
 
+_INSERT_RAW_WINDOW: LiteralString = """
+INSERT INTO raw_window (gateway_id, generation, sequence, recorded_at, start_at, end_at, reason, series, ticks, body)
+VALUES (%b, %b::uuid, %b, instant(%b), instant(%b), instant(%b), %b, %b, %b, %b)
+"""
+
 _INSERT_STATUS: LiteralString = """
 INSERT INTO status (gateway_id, generation, sequence, recorded_at, occurred_at, event, software, detail)
 VALUES (%b, %b::uuid, %b, instant(%b), instant(%b), %b, %b, %b)
@@ -74,37 +73,21 @@ VALUES (%b, %b::uuid, %b, instant(%b), instant(%b), %b, %b, %b)
 
 
 def record_columns(entries: Iterable[Entry]) -> tuple[list[object], ...]:
-    """Sequence, kind, instant and bytes of `entries`, column by column."""
-    rows = [(entry.sequence, entry.kind, entry.recorded_us, entry.body) for entry in entries]
-    return _columns(rows, 4)
+    """Sequence, kind, instant, digest and, where nothing else is kept, the bytes of `entries`, column by column."""
+    rows = [
+        (one.sequence, one.kind, one.recorded_us, one.digest, one.body if one.kind == UNDECODABLE else None)
+        for one in entries
+    ]
+    return _columns(rows, 5)
 
 
-def reading_columns(entries: Iterable[Entry]) -> tuple[list[object], ...]:
-    """The blocks among `entries`, column by column, followed by the columns of their series."""
-    blocks: list[Row] = []
-    series: list[Row] = []
-    for entry in entries:
-        block = entry.record
-        if not isinstance(block, ReadingsBlock):
-            continue
-        period_s = block.period_us / US_PER_S
-        blocks.append((entry.sequence, block.start_us, period_s, block.first_us, block.last_us))
-        number = len(blocks)
-        series += [
-            # As plain text and numbers: an enumeration costs psycopg ten times as much.
-            (
-                number,
-                of.series.meter,
-                of.series.measurand.value,
-                of.mean,
-                of.minimum,
-                of.maximum,
-                of.count,
-                int(of.quality),
-            )
-            for of in entry.aggregates
-        ]
-    return (*_columns(blocks, 5), *_columns(series, 8))
+def block_columns(blocks: Iterable[tuple[int, ReadingsBlock]]) -> tuple[list[object], ...]:
+    """Sequence, start, period and covered ticks of `blocks`, column by column."""
+    rows = [
+        (sequence, block.start_us, block.period_us / US_PER_S, block.first_us, block.last_us)
+        for sequence, block in blocks
+    ]
+    return _columns(rows, 5)
 
 
 def other_inserts(entries: Iterable[Entry]) -> dict[LiteralString, list[Row]]:
@@ -114,6 +97,9 @@ def other_inserts(entries: Iterable[Entry]) -> dict[LiteralString, list[Row]]:
         if (insert := _INSERTS.get(type(entry.record))) is not None:
             statement, values = insert
             rows.setdefault(statement, []).append((entry.sequence, entry.recorded_us, *values(entry.record)))
+        elif isinstance(entry.record, RawBlock):
+            row = (entry.sequence, entry.recorded_us, *_raw_window(entry.record), entry.body)
+            rows.setdefault(_INSERT_RAW_WINDOW, []).append(row)
     return rows
 
 
@@ -169,6 +155,17 @@ def _model_report(record: ModelReport) -> Row:
 
 def _status(record: StatusRecord) -> Row:
     return record.at_us, record.event, record.software, record.detail
+
+
+def _raw_window(record: RawBlock) -> Row:
+    ticks = record.ticks_us
+    return (
+        record.start_us + ticks[0],
+        record.start_us + ticks[-1],
+        record.reason,
+        len(record.values),
+        len(ticks),
+    )
 
 
 _INSERTS: dict[type, tuple[LiteralString, Callable[[Any], Row]]] = {

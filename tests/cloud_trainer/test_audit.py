@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud_trainer.audit import Audit, Rows, audit, compare, overlapping
+from cloud_trainer.database import OwnedGateway
 from cloud_trainer.simulator_log import LoggedSeries
 from firmware_bridge.reading import Quality
 from tests.sim.audited_site import fill
@@ -15,10 +16,8 @@ from tests.sim.cloud_records import GATEWAY, POLL_US
 
 POWER = ("grid", "active_power_w")
 POLL_S = POLL_US / 1e6
-COLUMNS = (
-    "gateway_id, meter, measurand, period_start, period_s, first_at, last_at,"
-    " mean, minimum, maximum, count, quality, generation"
-)
+OWNED = OwnedGateway("default", GATEWAY)
+SOLAR = "(SELECT series_id FROM series WHERE meter = 'solar')"
 
 
 def rows(
@@ -108,13 +107,13 @@ def test_ticks_in_two_rows_are_found() -> None:
 
 
 @pytest.fixture
-async def audited(dsn: str, tmp_path: Path) -> Callable[[], Audit]:
+async def audited(dsn: str, gateways: None, tmp_path: Path) -> Callable[[], Audit]:
     """A database and a log that agree; the result of an audit when called."""
     log = await fill(dsn, tmp_path)
 
     def run() -> Audit:
         with psycopg.connect(dsn) as connection:
-            return audit(connection, GATEWAY, log, POLL_S)
+            return audit(connection, OWNED, log, POLL_S)
 
     return run
 
@@ -132,15 +131,23 @@ class TestOnTheDatabase:
         assert result.passed
         assert (result.rows, result.values, result.values_logged, result.records) == (8, 40, 40, {"readings": 4})
 
+    def test_another_organisation_finds_nothing_to_audit(
+        self, audited: Callable[[], Audit], dsn: str, tmp_path: Path
+    ) -> None:
+        assert audited().passed
+        with psycopg.connect(dsn) as connection:
+            found = audit(connection, OwnedGateway("other", GATEWAY), tmp_path / "log", POLL_S)
+        assert (found.generations, found.rows) == ([], 0)
+
     @pytest.mark.parametrize(
         ("statement", "field", "number"),
         [
-            ("UPDATE reading SET mean = mean + 1 WHERE sequence = 2 AND meter = 'solar'", "mismatches", 1),
-            ("UPDATE reading SET minimum = minimum - 1 WHERE sequence = 2", "mismatches", 2),
-            ("UPDATE reading SET count = count + 1 WHERE sequence = 3", "mismatches", 2),
-            ("UPDATE reading SET mean = NULL WHERE sequence = 3 AND meter = 'grid'", "mismatches", 1),
-            ("DELETE FROM reading WHERE sequence = 4", "unexpanded", 1),
-            (f"INSERT INTO reading SELECT {COLUMNS}, sequence + 100 FROM reading", "twice", 8),
+            (f"UPDATE reading_row SET mean = mean + 1 WHERE sequence = 2 AND series_id = {SOLAR}", "mismatches", 1),
+            ("UPDATE reading_row SET minimum = minimum - 1 WHERE sequence = 2", "mismatches", 2),
+            ("UPDATE reading_row SET count = count + 1 WHERE sequence = 3", "mismatches", 2),
+            (f"UPDATE reading_row SET mean = NULL WHERE sequence = 3 AND series_id = {SOLAR}", "mismatches", 1),
+            ("DELETE FROM reading_row WHERE sequence = 4", "unexpanded", 1),
+            ("INSERT INTO reading_row SELECT * FROM reading_row", "twice", 8),
         ],
         ids=["mean", "minimum", "count", "value missing", "rows missing", "rows twice"],
     )
@@ -155,17 +162,17 @@ class TestOnTheDatabase:
     @pytest.mark.parametrize("sequence", [1, 2])
     def test_a_record_that_is_missing_is_a_gap(self, audited: Callable[[], Audit], dsn: str, sequence: int) -> None:
         plant(dsn, f"DELETE FROM record WHERE sequence = {sequence}")
-        plant(dsn, f"DELETE FROM reading WHERE sequence = {sequence}")
+        plant(dsn, f"DELETE FROM reading_row WHERE sequence = {sequence}")
         result = audited()
         assert not result.is_gapless
         assert not result.passed
         assert result.mismatches == 0
 
     def test_a_record_kept_undecoded_fails_the_audit(self, audited: Callable[[], Audit], dsn: str) -> None:
-        plant(dsn, "UPDATE record SET kind = 'undecodable' WHERE sequence = 4")
+        plant(dsn, "UPDATE record SET kind = 'undecodable', body = '' WHERE sequence = 4")
         assert not audited().passed
 
     def test_an_empty_database_fails(self, dsn: str, tmp_path: Path) -> None:
         (tmp_path / "log").write_text("")
         with psycopg.connect(dsn) as connection:
-            assert not audit(connection, GATEWAY, tmp_path / "log", POLL_S).passed
+            assert not audit(connection, OWNED, tmp_path / "log", POLL_S).passed

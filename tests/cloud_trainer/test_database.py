@@ -35,18 +35,21 @@ def test_a_file_with_a_dsn_that_cannot_be_read_is_told_in_words(tmp_path: Path) 
 
 @pytest.mark.slow
 @pytest.mark.pg
+@pytest.mark.usefixtures("gateways")
 async def test_the_only_gateway_need_not_be_named(dsn: str) -> None:
-    with connect(dsn) as connection, pytest.raises(NotFoundError, match="nothing was ingested yet"):
-        only_gateway(connection, None)
+    with connect(dsn) as connection, pytest.raises(NotFoundError, match="default has sent nothing yet"):
+        only_gateway(connection, "default", None)
     async with await psycopg.AsyncConnection.connect(dsn) as writer:
         await store_batch(writer, batch([power(START_US, [1.0])], gateway="gw-1"))
         with connect(dsn) as connection:
-            assert only_gateway(connection, None) == "gw-1"
+            assert only_gateway(connection, "default", None) == ("default", "gw-1")
         await store_batch(writer, batch([power(START_US, [1.0])], gateway="gw-2"))
     with connect(dsn) as connection:
-        assert only_gateway(connection, "gw-2") == "gw-2"
+        assert only_gateway(connection, "default", "gw-2") == ("default", "gw-2")
         with pytest.raises(SettingError, match="gw-1, gw-2") as told:
-            only_gateway(connection, None)
+            only_gateway(connection, "default", None)
         assert told.value.exit_code == Exit.BAD_SETTING
         with pytest.raises(NotFoundError, match="gw-3"):
-            only_gateway(connection, "gw-3")
+            only_gateway(connection, "default", "gw-3")
+        with pytest.raises(NotFoundError, match="other has sent nothing yet"):
+            only_gateway(connection, "other", "gw-1")

@@ -1,13 +1,14 @@
 import psycopg
 import pytest
 
+from cloud_trainer.database import OwnedGateway
 from cloud_trainer.ingest.db import store_batch
 from cloud_trainer.report import EVENTS_MAX, AnomalySeen, BundleInUse, GatewayReport, ModelEvent, report
 from firmware_bridge.reading import US_PER_S, UtcUs
 from gateway.contract.records import AnomalyRecord, DecisionRecord, ModelReport, Record
 from tests.sim.cloud_records import GATEWAY, START_US, batch, one_of_each, power
 
-pytestmark = [pytest.mark.slow, pytest.mark.pg]
+pytestmark = [pytest.mark.slow, pytest.mark.pg, pytest.mark.usefixtures("gateways")]
 
 FIRST, SECOND = "aa" * 32, "bb" * 32
 
@@ -32,9 +33,9 @@ async def stored(dsn: str, records: list[Record], **envelope: str) -> None:
         await store_batch(connection, batch(records, **envelope))
 
 
-def reported(dsn: str, gateway: str = GATEWAY) -> GatewayReport:
+def reported(dsn: str, gateway: str = GATEWAY, organisation: str = "default") -> GatewayReport:
     with psycopg.connect(dsn) as connection:
-        return report(connection, gateway)
+        return report(connection, OwnedGateway(organisation, gateway))
 
 
 async def test_one_record_of_each_kind_is_counted(dsn: str):
@@ -83,6 +84,11 @@ async def test_a_report_is_of_one_gateway_and_of_all_its_generations(dsn: str):
 async def test_a_gateway_that_sent_nothing_has_an_empty_report(dsn: str):
     found = reported(dsn, "nobody")
     assert found == GatewayReport("nobody", {}, 0, 0, None, None, 0, [], [], [])
+
+
+async def test_another_organisation_sees_nothing_of_it(dsn: str):
+    await stored(dsn, one_of_each())
+    assert reported(dsn, organisation="other") == GatewayReport(GATEWAY, {}, 0, 0, None, None, 0, [], [], [])
 
 
 async def test_a_report_stays_short_and_the_counts_tell_the_rest(dsn: str):

@@ -1,13 +1,14 @@
 import psycopg
 import pytest
 
+from cloud_trainer.database import OwnedGateway
 from cloud_trainer.ingest.db import store_batch
 from cloud_trainer.score import Score, score
 from firmware_bridge.reading import US_PER_S, UtcUs
 from gateway.contract.records import ForecastRecord, Record, Rung
 from tests.sim.cloud_records import GATEWAY, START_US, STEP_US, batch, power
 
-pytestmark = [pytest.mark.slow, pytest.mark.pg]
+pytestmark = [pytest.mark.slow, pytest.mark.pg, pytest.mark.usefixtures("gateways")]
 
 DAY_US = 96 * STEP_US
 # The day that counts, its second step (the first has no forecast in time), as forecasts are issued.
@@ -35,9 +36,9 @@ async def fill(dsn: str, records: list[Record], stamps: list[int] | None = None)
         await store_batch(connection, batch(records, recorded_us=stamps or [stored_at(one) for one in records]))
 
 
-def scored(dsn: str, *, solar: str | None = "solar", from_day: int = 2) -> list[Score]:
+def scored(dsn: str, *, solar: str | None = "solar", from_day: int = 2, organisation: str = "default") -> list[Score]:
     with psycopg.connect(dsn) as connection:
-        return score(connection, GATEWAY, grid="grid", solar=solar, from_day=from_day)
+        return score(connection, OwnedGateway(organisation, GATEWAY), grid="grid", solar=solar, from_day=from_day)
 
 
 # Consumption is grid - solar: 600, 300, 500 W in the steps 0, 1, 2 of the second day.
@@ -56,6 +57,7 @@ async def test_errors_are_those_computed_by_hand(dsn: str) -> None:
     )
     # model: 10 and 20 W, baseline: 100 and 60 W; step 0 was over when the forecasts were stored
     assert scored(dsn) == [Score("seasonal_naive", 1, 2, 15.0, 80.0, 1 - 15 / 80)]
+    assert scored(dsn, organisation="other") == [], "nor does anybody else see them"
 
 
 async def test_steps_before_the_day_that_counts_are_left_out(dsn: str) -> None:

@@ -19,6 +19,7 @@ from gateway.contract.records import (
 )
 
 GATEWAY = "gw-1"
+GATEWAYS = (GATEWAY, "gw-2")
 GENERATION = "0123456789abcdef0123456789abcdef"
 # 2024-01-01 00:00 UTC, a full day of the grid of days
 START_US = UtcUs(1_704_067_200 * US_PER_S)
@@ -61,7 +62,7 @@ def power(start_us: int, grid_w: Sequence[float], solar_w: Sequence[float] | Non
 
 
 def one_of_each() -> list[Record]:
-    """A record of each kind."""
+    """A record of each kind but raw."""
     at_us = START_US
     return [
         power(at_us, [100.0, 200.0], [-50.0, -60.0]),

@@ -57,14 +57,13 @@ CREATE TABLE claim (
 );
 
 -- One life of a gateway's store. Its row is locked before anything of it is stored, so that two senders of
--- the same records take turns. `generation_id` stands for both names where rows are many; never used again.
+-- the same records take turns. `generation_id` stands for both names where rows are many, and is never used again.
 CREATE TABLE generation (
     gateway_id    text        NOT NULL REFERENCES gateway,
     generation    uuid        NOT NULL,
     generation_id integer     GENERATED ALWAYS AS IDENTITY UNIQUE,
     begun_at      timestamptz NOT NULL DEFAULT now(),  -- when we first heard of it
     last_sequence bigint      NOT NULL DEFAULT 0,      -- everything up to here that was meant for us is here
-    resumes_told  smallint    NOT NULL DEFAULT 0,      -- how often we said so to a gateway that thought we have more
     PRIMARY KEY (gateway_id, generation)
 );
 

@@ -1,0 +1,89 @@
+"""Names of series to numbers, once for each gateway and remembered while the process lives. A shell."""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Any, LiteralString
+
+import numpy as np
+import psycopg
+
+from cloud_trainer.ingest.columns import I64, Layout
+from gateway.contract.records import RecordError
+
+# Fifty meters of 40 values are 2,000; ten times that is a gateway that renames its meters without end.
+SERIES_PER_GATEWAY_MAX = 20_000
+# 10,000 gateways with two layouts each: some 20 MB.
+LAYOUTS_KNOWN_MAX = 20_000
+
+_FIND: LiteralString = "SELECT meter, measurand, series_id FROM series WHERE gateway_id = %b"
+_ADD: LiteralString = """
+INSERT INTO series (gateway_id, meter, measurand)
+SELECT %b, meter, measurand FROM unnest(%b::text[], %b::text[]) AS missing (meter, measurand)
+ORDER BY meter, measurand  -- two generations of one gateway wait for each other and never deadlock
+ON CONFLICT DO NOTHING
+"""
+
+Numbers = dict[bytes, I64]
+
+
+class SeriesNumbers:
+    """The numbers of the series of layouts, by generation.
+
+    By generation and not by gateway, for a generation's own number is never used again: what belonged to a site
+    that was erased can never be taken for what comes after it under the same names.
+    """
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[int, bytes], I64] = OrderedDict()
+
+    async def find(
+        self,
+        connection: psycopg.AsyncConnection[Any],
+        gateway: str,
+        generation_id: int,
+        layouts: Iterable[Layout],
+    ) -> Numbers:
+        """The numbers of `layouts` by their key; new series get theirs in the open transaction.
+
+        Raises:
+            RecordError: the gateway has more series than anyone needs.
+        """
+        found: Numbers = {}
+        named: dict[tuple[str, str], int] | None = None
+        for layout in layouts:
+            if layout.key in found:
+                continue
+            if (numbers := self._known.get((generation_id, layout.key))) is None:
+                if named is None or not named.keys() >= set(layout.names):
+                    named = await _name_all(connection, gateway, layout)
+                numbers = np.array([named[name] for name in layout.names], dtype=np.int64)
+            found[layout.key] = numbers
+        return found
+
+    def remember(self, generation_id: int, numbers: Numbers) -> None:
+        """Keep what `find` gave, once its transaction is committed."""
+        for key, found in numbers.items():
+            self._known[generation_id, key] = found
+            self._known.move_to_end((generation_id, key))
+        while len(self._known) > LAYOUTS_KNOWN_MAX:
+            self._known.popitem(last=False)
+
+
+async def _name_all(
+    connection: psycopg.AsyncConnection[Any], gateway: str, layout: Layout
+) -> dict[tuple[str, str], int]:
+    """All series of `gateway`, those of `layout` among them."""
+    named = await _named(connection, gateway)
+    missing = [name for name in layout.names if name not in named]
+    if not missing:
+        return named
+    if len(named) + len(missing) > SERIES_PER_GATEWAY_MAX:
+        raise RecordError(f"{gateway} has more than {SERIES_PER_GATEWAY_MAX} series")
+    meters, measurands = zip(*missing, strict=True)
+    await connection.execute(_ADD, (gateway, list(meters), list(measurands)))
+    return await _named(connection, gateway)
+
+
+async def _named(connection: psycopg.AsyncConnection[Any], gateway: str) -> dict[tuple[str, str], int]:
+    cursor = await connection.execute(_FIND, (gateway,), binary=True)
+    return {(meter, measurand): series_id for meter, measurand, series_id in await cursor.fetchall()}
