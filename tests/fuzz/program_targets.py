@@ -40,16 +40,20 @@ from firmware_bridge.simulator.stage import set_stage
 from gateway.contract.batches import (
     Acknowledgement,
     Batch,
+    Refusal,
     StoredRecord,
     decode_acknowledgement,
     decode_batch,
     encode_acknowledgement,
     encode_batch,
+    encode_refusal,
 )
 from gateway.contract.manifest import ManifestError, decode_golden, decode_manifest
 from gateway.contract.readings import unpack_block
 from gateway.contract.records import ReadingsBlock, RecordError, decode_record
 from gateway.core.update import Outcome, decode_outcome, encode_outcome, event_of
+from gateway.core.upload_plan import kind_of
+from gateway.core.upload_reply import Event, read_reply
 from gateway.shell.bundle_files import FACTORY, BundleState, decode_state, encode_state
 from gateway.shell.host_frames import FrameError, decode_frame, tensor_of
 from gateway.shell.status_page import is_own_host
@@ -288,6 +292,28 @@ def _batch_seeds() -> Iterator[bytes]:
     yield encode_acknowledgement(Acknowledgement("0" * 32, 7, 1))
 
 
+_SENT = Batch("gw-1", "0" * 32, 6, [StoredRecord(7, UtcUs(1_780_000_000_000_000), b"")])
+
+
+def check_upload_reply(data: bytes) -> Hashable:
+    """A signed answer to a batch, the status in its first two bytes; and what the head of a record says it is."""
+    status, body = int.from_bytes(data[:2]), data[2:]
+    heard = read_reply(_SENT, status, body, None)
+    assert heard.words.isprintable()
+    assert (heard.event is Event.TAKEN) <= (status == 200)
+    return heard.event, kind_of(body), kind_of(zlib.compress(body, 1))
+
+
+def _upload_reply_seeds() -> Iterator[bytes]:
+    for status, said in (
+        (200, encode_acknowledgement(Acknowledgement("0" * 32, 7, 1))),
+        (200, encode_acknowledgement(Acknowledgement("0" * 32, 7, 1, resume_after=3))),
+        (409, encode_refusal(Refusal("other bytes", "", 7))),
+        (400, encode_refusal(Refusal("no record", "look"))),
+    ):
+        yield status.to_bytes(2) + said
+
+
 def check_manifest(data: bytes) -> Hashable:
     """What a bundle says of itself, and its golden vectors."""
     return (
@@ -336,6 +362,7 @@ TARGETS = [
     Target("bundle_state", check_bundle_state, _STATES, share=BRIEF),
     Target("records", check_records, _RECORDS, share=BRIEF),
     Target("batches", check_batches, _batch_seeds(), share=BRIEF),
+    Target("upload_reply", check_upload_reply, _upload_reply_seeds(), share=BRIEF),
     Target("manifest", check_manifest, _MANIFESTS, bytes_max=65_536, share=BRIEF),
     Target("host_frames", check_host_frames, _HOST_FRAMES, share=BRIEF),
     Target("addresses", check_addresses, _ADDRESSES, share=BRIEF),

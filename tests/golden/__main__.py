@@ -8,12 +8,14 @@ import json
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from firmware_bridge import breaker, sunspec
 from firmware_bridge.measurand import Measurand
 from firmware_bridge.reading import MeterId, Quality, Series, UtcUs
 from gateway.contract.batches import Batch, StoredRecord, encode_batch
 from gateway.contract.inputs import input_digest
+from gateway.contract.raw import pack_raw
 from gateway.contract.readings import pack_block
 from gateway.contract.records import (
     Aggregate,
@@ -24,14 +26,19 @@ from gateway.contract.records import (
     Record,
     StatusRecord,
 )
-from gateway.core import update
+from gateway.core import outbox, update
 from tests.golden.meter_frames import write_golden_frames
 
 ROOT = Path(__file__).parents[2]
 RECORDS = ROOT / "tests" / "golden" / "records.json"
 ARCHITECTURE = ROOT / "ARCHITECTURE.md"
 # name of a drawing in ARCHITECTURE.md -> the table it is drawn from
-DRAWINGS = {"update states": update.draw, "breaker": breaker.draw, "SunSpec walk": sunspec.draw}
+DRAWINGS = {
+    "update states": update.draw,
+    "breaker": breaker.draw,
+    "SunSpec walk": sunspec.draw,
+    "outbox": outbox.draw,
+}
 
 NOON_US = UtcUs(1_772_366_400_000_000)
 MINUTE_US = 60_000_000
@@ -51,9 +58,17 @@ def records() -> list[Record]:
         first_us=NOON_US,
         last_us=UtcUs(NOON_US + 59_000_000),
     )
+    raw = pack_raw(
+        [NOON_US, UtcUs(NOON_US + 1_000_000)],
+        [POWER, VOLTAGE],
+        np.array([[1234.5, 1300.1], [np.nan, 229.75]]),
+        np.array([[Quality.GOOD, Quality.SUSPECT], [Quality.MISSING, Quality.GOOD]], dtype=np.uint8),
+        "anomaly",
+    )
     digest = "0" * 64
     return [
         block,
+        *raw,
         ForecastRecord(
             NOON_US, "consumption_w", "model", digest, NOON_US, 15 * MINUTE_US, [1, -2], [3, 4], [500, 60_000]
         ),
