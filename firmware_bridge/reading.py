@@ -14,6 +14,8 @@ from firmware_bridge.measurand import Measurand
 MeterId = NewType("MeterId", str)
 UtcUs = NewType("UtcUs", int)
 MonotonicS = NewType("MonotonicS", float)
+# Microseconds since an arbitrary start, of a clock that nobody sets.
+SteadyUs = NewType("SteadyUs", int)
 
 US_PER_S = 1_000_000
 

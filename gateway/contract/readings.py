@@ -16,17 +16,14 @@ def pack_block(
 ) -> ReadingsBlock:
     """The block of one recording period; series are grouped by meter, in the order given."""
     columns = sorted(aggregates, key=lambda aggregate: aggregate.series.meter)
-    meters = list(dict.fromkeys(aggregate.series.meter for aggregate in columns))
-    codes: list[bytes] = [
-        bytes(a.series.measurand.facts.code for a in columns if a.series.meter == meter) for meter in meters
-    ]
+    meters, codes = name_series([aggregate.series for aggregate in columns])
     means = [_quanta(a.mean, a) for a in columns]
     return ReadingsBlock(
         start_us=start_us,
         period_us=period_us,
         first_us=first_us,
         last_us=last_us,
-        meters=list(meters),
+        meters=meters,
         measurand_codes=codes,
         mean=means,
         below_mean=[(mean or 0) - (_quanta(a.minimum, a) or 0) for mean, a in zip(means, columns, strict=True)],
@@ -43,26 +40,38 @@ def unpack_block(block: ReadingsBlock) -> list[Aggregate]:
         RecordError: columns of unequal length, an unknown measurand or quality, a series given
             twice, or values that contradict each other.
     """
-    series = _series(block)
+    series = named_series(block.meters, block.measurand_codes)
     columns = (block.mean, block.below_mean, block.above_mean, block.count, block.quality)
     if any(len(column) != len(series) for column in columns):
         raise RecordError("the columns of the block differ in length")
-    if len(set(series)) != len(series):
-        raise RecordError("the block has a series twice")
     return [_aggregate(*row) for row in zip(series, *columns, strict=True)]
 
 
-def _series(block: ReadingsBlock) -> list[Series]:
-    if len(block.meters) != len(block.measurand_codes):
+def name_series(series: Sequence[Series]) -> tuple[list[str], list[bytes]]:
+    """The names of meters, and for each the codes of its measurands; `series` has those of a meter side by side."""
+    meters = list(dict.fromkeys(one.meter for one in series))
+    return list(meters), [bytes(one.measurand.facts.code for one in series if one.meter == meter) for meter in meters]
+
+
+def named_series(meters: Sequence[str], measurand_codes: Sequence[bytes]) -> list[Series]:
+    """The series that `name_series` named.
+
+    Raises:
+        RecordError: other meters than columns, an unknown measurand, or a series given twice.
+    """
+    if len(meters) != len(measurand_codes):
         raise RecordError("the block names other meters than it has columns for")
     try:
-        return [
+        series = [
             Series(MeterId(meter), BY_CODE[code])
-            for meter, codes in zip(block.meters, block.measurand_codes, strict=True)
+            for meter, codes in zip(meters, measurand_codes, strict=True)
             for code in codes
         ]
     except KeyError as error:
         raise RecordError(f"unknown measurand code {error}") from error
+    if len(set(series)) != len(series):
+        raise RecordError("the block has a series twice")
+    return series
 
 
 def _aggregate(series: Series, mean: int | None, below: int, above: int, count: int, quality: int) -> Aggregate:

@@ -1,7 +1,7 @@
 """The time grid: readings of one sweep become one aligned row, rows become recording periods. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +87,7 @@ class RecordingPeriod:
     def add(self, row: GridRow) -> list[ClosedPeriod]:
         """Take one row; give the periods that ended: with its last tick, or with a jump in time."""
         closed = []
-        if self._rows and self._start_us(self._rows[0]) != self._start_us(row):
+        if self._rows and self._is_jump(self._rows[-1], row):
             closed.append(self._close())
         self._rows.append(row)
         if row.tick_us + self._poll_us >= self._start_us(row) + self._period_us:
@@ -97,6 +97,14 @@ class RecordingPeriod:
     def close(self) -> list[ClosedPeriod]:
         """Give what is open, for an orderly stop."""
         return [self._close()] if self._rows else []
+
+    def shift(self, by_us: int) -> list[ClosedPeriod]:
+        """The clock was wrong so far: what is open was `by_us` later. Gives the periods that are over by that."""
+        rows, self._rows = self._rows, []
+        return [closed for row in rows for closed in self.add(replace(row, tick_us=UtcUs(row.tick_us + by_us)))]
+
+    def _is_jump(self, before: GridRow, row: GridRow) -> bool:
+        return row.tick_us <= before.tick_us or self._start_us(before) != self._start_us(row)
 
     def _start_us(self, row: GridRow) -> UtcUs:
         return floor_us(row.tick_us, self._period_us)

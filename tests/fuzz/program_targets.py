@@ -49,8 +49,9 @@ from gateway.contract.batches import (
     encode_refusal,
 )
 from gateway.contract.manifest import ManifestError, decode_golden, decode_manifest
+from gateway.contract.raw import unpack_raw
 from gateway.contract.readings import unpack_block
-from gateway.contract.records import ReadingsBlock, RecordError, decode_record
+from gateway.contract.records import RawBlock, ReadingsBlock, RecordError, decode_record
 from gateway.core.update import Outcome, decode_outcome, encode_outcome, event_of
 from gateway.core.upload_plan import kind_of
 from gateway.core.upload_reply import Event, read_reply
@@ -266,6 +267,8 @@ def _record(data: bytes) -> Hashable:
     record = decode_record(data)
     if isinstance(record, ReadingsBlock):
         return "block", len(unpack_block(record))
+    if isinstance(record, RawBlock):
+        return "raw", unpack_raw(record).values.size
     return type(record).__name__
 
 
