@@ -14,8 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from firmware_bridge import kernel_clock
 from firmware_bridge.errors import SettingError
-from firmware_bridge.reading import US_PER_S, MonotonicS, UtcUs
+from firmware_bridge.reading import US_PER_S, MonotonicS, SteadyUs, UtcUs
 
 # A dead or stopped gateway must not stop the simulated world: a time that is held stands still for
 # at most this much real time. Three seconds are far above the slowest tick of a busy machine, where half
@@ -23,6 +24,11 @@ from firmware_bridge.reading import US_PER_S, MonotonicS, UtcUs
 HOLD_S_MAX = 3.0
 # Thirty years in a second: beyond is a damaged file, or a slip.
 RATE_MAX = 1e9
+# A signed time is as old as its reply was long on the way: as long as an upload may take. Within this, what a
+# time server said is finer.
+SIGNED_LATE_US_MAX = 30 * US_PER_S
+# A process that was put to sleep between its looks at two clocks looks again.
+_READ_NS_MAX = 1_000_000
 
 _MAGIC = b"SWCLOCK1"
 _HEAD = struct.Struct("<8s36s4xQ")  # magic, boot id, count of writes: its last bit names the valid slot
@@ -44,6 +50,23 @@ class Clock(Protocol):
 
     def utc_us(self) -> UtcUs:
         """The present instant, microseconds UTC."""
+        ...
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether `utc_us` is the world's time, and not a guess."""
+        ...
+
+    def trust(self, utc_us: UtcUs) -> None:
+        """Take the cloud's word, signed and fresh, that it is `utc_us` now."""
+        ...
+
+    def steady_us(self) -> SteadyUs:
+        """Microseconds of this clock's time since an arbitrary start; nobody sets it."""
+        ...
+
+    def ahead_us(self) -> int:
+        """How far `utc_us` is ahead of `steady_us`; it changes when the clock is set."""
         ...
 
     def monotonic_s(self) -> MonotonicS:
@@ -68,13 +91,39 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own time."""
+    """The machine's own time; the cloud's where the machine does not know any, or is far off."""
 
     rate = 1.0
 
+    def __init__(self) -> None:
+        self._is_signed = False
+        self._signed_ahead_us: int | None = None  # of the signed time, where the machine's own is not good enough
+
     def utc_us(self) -> UtcUs:
         """The present instant, microseconds UTC."""
-        return UtcUs(time.time_ns() // 1000)
+        return UtcUs(self.steady_us() + self.ahead_us())
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether a time server or the cloud stands behind it."""
+        return self._is_signed or kernel_clock.is_synchronised()
+
+    def trust(self, utc_us: UtcUs) -> None:
+        """Take the cloud's word; a time server is overruled only where it is off by more than a reply can be late."""
+        ahead_us = utc_us - self.steady_us()
+        if kernel_clock.is_synchronised() and abs(ahead_us - _machine_ahead_us()) <= SIGNED_LATE_US_MAX:
+            self._signed_ahead_us = None
+        elif self._signed_ahead_us is None or abs(ahead_us - self._signed_ahead_us) > SIGNED_LATE_US_MAX:
+            self._signed_ahead_us = ahead_us
+        self._is_signed = True
+
+    def steady_us(self) -> SteadyUs:
+        """Microseconds since an arbitrary start."""
+        return SteadyUs(time.monotonic_ns() // 1000)
+
+    def ahead_us(self) -> int:
+        """How far `utc_us` is ahead of `steady_us`."""
+        return _machine_ahead_us() if self._signed_ahead_us is None else self._signed_ahead_us
 
     def monotonic_s(self) -> MonotonicS:
         """Real seconds since an arbitrary start."""
@@ -157,6 +206,22 @@ class ScaledClock:
         """The present simulated instant."""
         return UtcUs(_instant_us(time.monotonic_ns(), *self._read()))
 
+    @property
+    def is_trusted(self) -> bool:
+        """All who live in simulated time agree on it."""
+        return True
+
+    def trust(self, utc_us: UtcUs) -> None:
+        """Simulated time is set by nobody."""
+
+    def steady_us(self) -> SteadyUs:
+        """Simulated time runs steadily: its instants are as good as any count."""
+        return SteadyUs(self.utc_us())
+
+    def ahead_us(self) -> int:
+        """Nothing: see `steady_us`."""
+        return 0
+
     def monotonic_s(self) -> MonotonicS:
         """Real seconds: deadlines of I/O do not scale."""
         return MonotonicS(time.monotonic())
@@ -198,6 +263,14 @@ class ScaledClock:
     def _count(self) -> int:
         count: int = struct.unpack_from("<Q", self._map, _COUNT_AT)[0]
         return count
+
+
+def _machine_ahead_us() -> int:
+    """How far the machine's wall clock is ahead of its monotonic one, both read at the same instant."""
+    steady_ns, wall_ns = time.monotonic_ns(), time.time_ns()
+    if time.monotonic_ns() - steady_ns > _READ_NS_MAX:
+        steady_ns, wall_ns = time.monotonic_ns(), time.time_ns()
+    return (wall_ns - steady_ns) // 1000
 
 
 def _slot_at(count: int) -> int:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from firmware_bridge import clock
-from firmware_bridge.clock import HOLD_S_MAX, ScaledClock, SystemClock, open_clock
+from firmware_bridge import clock, kernel_clock
+from firmware_bridge.clock import HOLD_S_MAX, SIGNED_LATE_US_MAX, ScaledClock, SystemClock, open_clock
 from firmware_bridge.errors import SettingError
 from firmware_bridge.reading import US_PER_S, MonotonicS, UtcUs
 
@@ -253,3 +253,99 @@ async def test_a_rest_ends_at_a_real_instant_on_every_clock(origin: Path):
         await one.rest_until(at_s)
         assert one.monotonic_s() >= at_s
         await one.rest_until(MonotonicS(at_s - 10))
+
+
+class Wall:
+    """The machine's clocks, and what its kernel knows of them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.steady_ns, self.wall_ns, self.is_synchronised = 7_000_000_000, 0, False
+        self.sleeps_ns: list[int] = []
+        monkeypatch.setattr(time, "monotonic_ns", self._steady)
+        monkeypatch.setattr(time, "time_ns", self._now)
+        monkeypatch.setattr(kernel_clock, "is_synchronised", lambda: self.is_synchronised)
+
+    def pass_s(self, duration_s: int) -> None:
+        self.steady_ns += duration_s * 10**9
+        self.wall_ns += duration_s * 10**9
+
+    def set_us(self, utc_us: int) -> None:
+        self.wall_ns = utc_us * 1000
+
+    def _steady(self) -> int:
+        return self.steady_ns
+
+    def _now(self) -> int:
+        if self.sleeps_ns:  # the process is put to sleep just before it reads
+            slept_ns = self.sleeps_ns.pop()
+            self.steady_ns += slept_ns
+            self.wall_ns += slept_ns
+        return self.wall_ns
+
+
+@pytest.fixture
+def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
+    return Wall(monkeypatch)
+
+
+def test_the_machines_clock_is_trusted_once_a_time_server_stands_behind_it(wall: Wall):
+    system = SystemClock()
+    assert not system.is_trusted
+    wall.is_synchronised = True
+    assert system.is_trusted
+
+
+def test_the_machines_clock_shows_what_it_is_set_to(wall: Wall):
+    system = SystemClock()
+    wall.set_us(START_US)
+    assert system.utc_us() == START_US
+    assert system.utc_us() == system.steady_us() + system.ahead_us()
+
+
+def test_a_process_that_was_put_to_sleep_between_two_clocks_looks_again(wall: Wall):
+    system, hour_us = SystemClock(), 3600 * US_PER_S
+    wall.set_us(START_US)
+    ahead_us = system.ahead_us()
+    wall.sleeps_ns = [hour_us * 1000]
+    assert system.ahead_us() == ahead_us
+
+
+def test_a_machine_that_knows_no_time_takes_the_clouds_and_keeps_it(wall: Wall):
+    system = SystemClock()
+    system.trust(START_US)
+    assert system.is_trusted
+    wall.pass_s(100)
+    assert system.utc_us() == START_US + 100 * US_PER_S
+    wall.set_us(5)  # whoever does that knows less
+    assert system.utc_us() == START_US + 100 * US_PER_S
+
+
+def test_replies_that_are_late_do_not_shake_the_clock(wall: Wall):
+    system = SystemClock()
+    system.trust(START_US)
+    wall.pass_s(60)
+    system.trust(UtcUs(START_US + 50 * US_PER_S))
+    assert system.utc_us() == START_US + 60 * US_PER_S
+    far_us = UtcUs(START_US + 60 * US_PER_S + 2 * SIGNED_LATE_US_MAX)
+    system.trust(far_us)
+    assert system.utc_us() == far_us
+
+
+def test_a_time_server_is_finer_than_the_cloud_and_overruled_only_where_it_is_far_off(wall: Wall):
+    system = SystemClock()
+    wall.is_synchronised = True
+    wall.set_us(START_US)
+    system.trust(UtcUs(START_US - SIGNED_LATE_US_MAX))
+    assert system.utc_us() == START_US
+    system.trust(UtcUs(START_US + 10 * SIGNED_LATE_US_MAX))
+    assert system.utc_us() == START_US + 10 * SIGNED_LATE_US_MAX
+    wall.set_us(START_US + 11 * SIGNED_LATE_US_MAX)
+    system.trust(UtcUs(START_US + 11 * SIGNED_LATE_US_MAX - US_PER_S))
+    assert system.utc_us() == START_US + 11 * SIGNED_LATE_US_MAX, "it was put right"
+
+
+def test_simulated_time_is_trusted_and_set_by_nobody(machine: Machine, origin: Path):
+    scaled = a_clock(origin)
+    scaled.trust(UtcUs(0))
+    assert scaled.is_trusted
+    assert scaled.utc_us() == scaled.steady_us() + scaled.ahead_us() == START_US
