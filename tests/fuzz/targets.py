@@ -1,11 +1,13 @@
 """Every parser of the project, by name."""
 
-from tests.fuzz import line_targets, program_targets, settings_targets
+from tests.fuzz import line_targets, program_targets, settings_targets, store_targets
 from tests.fuzz.campaign import Campaign, Report
 from tests.fuzz.target import Target
 
 TARGETS: dict[str, Target] = {
-    target.name: target for target in (*line_targets.TARGETS, *settings_targets.TARGETS, *program_targets.TARGETS)
+    target.name: target
+    for module in (line_targets, settings_targets, program_targets, store_targets)
+    for target in module.TARGETS
 }
 
 

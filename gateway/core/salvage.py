@@ -1,0 +1,200 @@
+"""What a damaged store still holds, read without SQLite. Pure; it knows our tables and nothing of the shell.
+
+A record is given when its body is whole: the checksum of the packed bytes says so, they decode, and as what the
+row says they are. Nothing else needs to be undamaged: no header, no schema, no page above the leaves. Too much is
+given rather than too little: home drops what it has.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple, get_args
+
+from firmware_bridge.reading import UtcUs
+from gateway.contract.records import RECORD_BYTES_MAX, Record, RecordError, decode_record
+from gateway.core.sqlite_pages import (
+    Cell,
+    PageError,
+    Pages,
+    Value,
+    cell_at,
+    columns,
+    find_page_size,
+    leaf_cells,
+    values,
+)
+from gateway.core.sqlite_wal import read_wal
+
+KINDS = frozenset(str(one.__struct_config__.tag) for one in get_args(Record))
+# A row around the largest body: its head, three integers and a kind.
+_ROW_BYTES_MAX = RECORD_BYTES_MAX + 100
+# A row of another table: an id of 32 digits, or a name of four, and some integers.
+_SMALL_ROW_BYTES_MAX = 200
+_GENERATION = re.compile(r"[0-9a-f]{32}\Z")
+_CURSOR = "sync"
+# No counter that rises by some records a minute gets there; a number beyond it is damaged.
+_SEQUENCE_MAX = 2**48
+
+
+class SalvagedRecord(NamedTuple):
+    """A record as it was stored; `boot` is None where its instants are right, else the start they were guessed in."""
+
+    sequence: int
+    recorded_us: UtcUs
+    kind: str
+    boot: int | None
+    body: bytes
+
+
+class _Place(NamedTuple):
+    """Where a record lies: its row, and the pages that the row goes on."""
+
+    pages: Pages
+    image: memoryview
+    at: int
+    boot: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Salvaged:
+    """What was found in a store's file.
+
+    `generations` are pairs of a first sequence and an id, rising. `acknowledged` is the least of the cursors that
+    were found, None without one: nothing proves it, and to send again does no harm.
+    """
+
+    generations: list[tuple[int, str]]
+    acknowledged: int | None
+    _places: dict[int, _Place]
+
+    @property
+    def records(self) -> Iterator[SalvagedRecord]:
+        """Every record, each sequence once, rising; read from the file while it is asked for."""
+        for sequence, place in sorted(self._places.items()):
+            record = _record(place.pages, cell_at(place.image, place.at), Counter())
+            assert record is not None, "this row was read before"
+            assert record.sequence == sequence
+            yield record
+
+    @property
+    def last_sequence(self) -> int:
+        """The highest sequence of a record, 0 without one."""
+        return max(self._places, default=0)
+
+
+def salvage(database: bytes | memoryview, wal: bytes | memoryview = b"") -> Salvaged:
+    """All that can be proved undamaged of a store's file and its log. Work is bounded by their size."""
+    log = read_wal(wal)
+    page_size = log.page_size or find_page_size(database)
+    finds = _Finds()
+    pages = Pages(database, page_size, log.committed)
+    free = pages.free()
+    for number in pages.numbers():
+        if number not in free:
+            finds.take(pages, number, pages.image(number))
+    # What lies on a free page was deleted, or moved to a page that may be damaged: no need of what home has.
+    for number in free:
+        finds.take(pages, number, pages.image(number), after=finds.acknowledged or 0)
+    behind = Pages(database, page_size, log.committed | dict(reversed(log.behind)))
+    for number, image in log.behind:
+        finds.take(behind, number, image)
+    return Salvaged(sorted(finds.generations.items()), finds.acknowledged, finds.places)
+
+
+class _Finds:
+    """What was found so far; what is found first counts, so the newest comes first."""
+
+    def __init__(self) -> None:
+        self.places: dict[int, _Place] = {}
+        self.generations: dict[int, str] = {}
+        self._cursors: list[int] = []
+        self._visits: Counter[int] = Counter()
+
+    @property
+    def acknowledged(self) -> int | None:
+        return min(self._cursors, default=None)
+
+    def take(self, pages: Pages, number: int, image: memoryview, after: int = 0) -> None:
+        """The rows of a page, of records those behind a sequence."""
+        cells = leaf_cells(image, is_first=number == 1)
+        for at, cell in _rising(cells):
+            if (record := _record(pages, cell, self._visits)) is not None:
+                if record.sequence > after:
+                    self._keep(record, _Place(pages, image, at, record.boot))
+            elif cell.size <= _SMALL_ROW_BYTES_MAX:
+                self._take_row(cell)
+
+    def _keep(self, record: SalvagedRecord, place: _Place) -> None:
+        """An older version of a record is one whose instants were not yet right."""
+        known = self.places.get(record.sequence)
+        if known is None or (known.boot is not None and place.boot is None):
+            self.places[record.sequence] = place
+
+    def _take_row(self, cell: Cell) -> None:
+        """A row of one of the small tables."""
+        try:
+            row = values(bytes(cell.local))
+        except PageError:
+            return
+        match cell.rowid, row:
+            case int(first), [None, str(generation), *_] if _is_generation(first, generation):
+                self.generations.setdefault(first, generation)
+            # version 1 had one generation in a file
+            case int(), [str(generation), int()] if _is_generation(1, generation):
+                self.generations.setdefault(1, generation)
+            case None, ["sync", int(sequence)] if 0 <= sequence <= _SEQUENCE_MAX:
+                self._cursors.append(sequence)
+
+
+def _is_generation(first: int, generation: str) -> bool:
+    return 0 < first <= _SEQUENCE_MAX and _GENERATION.match(generation) is not None
+
+
+def _rising(cells: list[tuple[int, Cell]]) -> Iterator[tuple[int, Cell]]:
+    """The rows whose number is above that of the row before and below that of the row behind.
+
+    Nothing else tells a number that is damaged.
+    """
+    numbers = [cell.rowid or 0 for _, cell in cells]
+    steps = [True, *(one < other for one, other in pairwise(numbers)), True]
+    for (at, cell), is_above, is_below in zip(cells, steps, steps[1:], strict=False):
+        if cell.rowid is None or (is_above and is_below):
+            yield at, cell
+
+
+def _record(pages: Pages, cell: Cell, visits: Counter[int]) -> SalvagedRecord | None:
+    """The record in a row, None where the row is of another table or damaged."""
+    if cell.rowid is None or not (0 < cell.rowid <= _SEQUENCE_MAX and cell.size <= _ROW_BYTES_MAX):
+        return None
+    try:
+        if not _has_a_record(cell.local):
+            return None
+        row = values(pages.payload(cell, visits))
+        return _checked(cell.rowid, row)
+    except (PageError, RecordError):
+        return None
+
+
+def _has_a_record(row: memoryview) -> bool:
+    """Whether a row is of the table of records, by what its columns hold: no need of its other pages."""
+    found, _ = columns(row)
+    held = [column.storage for column in found]
+    return held[:2] == ["null", "integer"] and held.count("text") == held.count("blob") == 1
+
+
+def _checked(sequence: int, row: list[Value]) -> SalvagedRecord:
+    """The record that the values make.
+
+    Raises:
+        RecordError: it cannot be decoded, or is another than the row says.
+    """
+    _, recorded_us, *others = row
+    kind = next(one for one in others if isinstance(one, str))
+    body = next(one for one in others if isinstance(one, bytes))
+    boot = next((one for one in others if isinstance(one, int)), None)
+    if decode_record(body).__struct_config__.tag != kind:
+        raise RecordError(f"a record that is no {kind}")
+    assert isinstance(recorded_us, int)
+    return SalvagedRecord(sequence, UtcUs(recorded_us), kind, boot, body)
