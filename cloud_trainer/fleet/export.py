@@ -15,12 +15,12 @@ import psycopg
 
 from cloud_trainer.database import Connection
 from cloud_trainer.fleet.csv_file import CsvFile, Written
-from cloud_trainer.fleet.export_tables import LIST_MONTHS, RAW, READINGS, TABLES, Table
+from cloud_trainer.fleet.export_tables import LIST_MONTHS, RAW, READINGS, TABLES, UNDECODABLE, Table
 from cloud_trainer.fleet.gateways import Gateway, gateways
 from cloud_trainer.fleet.sites import find_site
 from firmware_bridge.errors import ConflictError, SettingError
 from gateway.contract.raw import unpack_raw
-from gateway.contract.records import RawBlock, decode_record
+from gateway.contract.records import RawBlock, RecordError, decode_record
 
 MANIFEST = "manifest.json"
 # What people made of our data should still be theirs alone.
@@ -74,7 +74,7 @@ def export_site(
         _prepare(folder)
         files = [_export_readings(connection, names, folder, tell)]
         files += [_export_table(connection, table, names, folder, tell) for table in TABLES]
-        files.append(_export_raw(connection, names, folder, tell))
+        files += _export_packed(connection, names, folder, tell)
         known = [one for one in gateways(connection, organisation, now_us) if one.gateway in found.gateways]
         manifest = Manifest(organisation, site, now_us, known, files)
         (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
@@ -102,7 +102,7 @@ def _export_readings(connection: Connection, names: dict[str, Any], folder: Path
 def _export_table(connection: Connection, table: Table, names: dict[str, Any], folder: Path, tell: Tell) -> Written:
     with CsvFile(folder, table.name, table.columns) as file:
         _copy(connection, table, names, file)
-    tell(f"{table.name}: {file.rows} rows")
+    tell(f"{file.name}: {file.rows} rows")
     return file.written()
 
 
@@ -114,26 +114,36 @@ def _copy(connection: Connection, table: Table, names: dict[str, Any], file: Csv
     file.rows += cursor.rowcount
 
 
-def _export_raw(connection: Connection, names: dict[str, Any], folder: Path, tell: Tell) -> Written:
-    """Windows lie packed: one at a time is fetched and unpacked."""
-    with CsvFile(folder, RAW.name, RAW.columns) as file, connection.cursor("raw_window") as cursor:
+def _export_packed(connection: Connection, names: dict[str, Any], folder: Path, tell: Tell) -> list[Written]:
+    """Raw windows, one at a time, and with what came undecodable those that cannot be unpacked."""
+    with (
+        CsvFile(folder, RAW.name, RAW.columns) as raw,
+        CsvFile(folder, UNDECODABLE.name, UNDECODABLE.columns) as undecodable,
+        connection.cursor("raw_window") as cursor,
+    ):
+        _copy(connection, UNDECODABLE, names, undecodable)
         cursor.itersize = 1
-        for gateway, body in cursor.execute(RAW.select, names):
-            file.write_rows(_raw_rows(gateway, bytes(body)))
-    tell(f"{RAW.name}: {file.rows} rows")
-    return file.written()
+        for gateway, recorded_at, body in cursor.execute(RAW.select, names):
+            try:
+                raw.write_rows(_raw_rows(gateway, body))
+            except RecordError:
+                undecodable.write_rows([(gateway, recorded_at, None, body.hex())])
+    files = [raw, undecodable]
+    for file in files:
+        tell(f"{file.name}: {file.rows} rows")
+    return [file.written() for file in files]
 
 
 def _raw_rows(gateway: str, body: bytes) -> Iterator[tuple[object, ...]]:
-    """Its readings, series by series; ingest has seen that it can be unpacked."""
+    """The readings of a window, series by series."""
     block = decode_record(body)
-    assert isinstance(block, RawBlock), "the table holds nothing else"
+    if not isinstance(block, RawBlock):
+        raise RecordError("the record is no raw window")
     readings = unpack_raw(block)
     instants = [str(_EPOCH + timedelta(microseconds=at_us)) for at_us in readings.ticks]
-    for series, values, quality in zip(
-        readings.series, readings.values.tolist(), readings.quality.tolist(), strict=True
-    ):
-        for instant, value, grade in zip(instants, values, quality, strict=True):
+    columns = zip(readings.series, readings.values.tolist(), readings.quality.tolist(), strict=True)
+    for series, values, grades in columns:
+        for instant, value, grade in zip(instants, values, grades, strict=True):
             shown = None if math.isnan(value) else value
             yield gateway, block.reason, series.meter, series.measurand.value, instant, shown, grade
 

@@ -40,7 +40,7 @@ RAW = Table(
     "raw",
     ("gateway_id", "reason", "meter", "measurand", "at", "value", "quality"),
     """
-    SELECT gateway_id, body FROM raw_window JOIN gateway USING (gateway_id)
+    SELECT gateway_id, recorded_at, body FROM raw_window JOIN gateway USING (gateway_id)
     WHERE organisation_id = %(organisation)s AND site_id = %(site)s
     ORDER BY gateway_id, start_at, sequence
     """,
@@ -93,7 +93,7 @@ TABLES = (
         "status",
         ("gateway_id", "occurred_at", "recorded_at", "event", "software", "detail"),
         """
-        SELECT gateway_id, occurred_at, recorded_at, event, software, detail
+        SELECT gateway_id, occurred_at, recorded_at, event, status.software, detail
         FROM status JOIN gateway USING (gateway_id)
         WHERE organisation_id = %(organisation)s AND site_id = %(site)s
         ORDER BY gateway_id, occurred_at, sequence
@@ -109,15 +109,16 @@ TABLES = (
         ORDER BY gateway_id, occurred_at, sequence
         """,
     ),
-    # What came and could not be read is the site's all the same.
-    Table(
-        "undecodable",
-        ("gateway_id", "recorded_at", "received_at", "body_hex"),
-        """
-        SELECT gateway_id, recorded_at, received_at, encode(body, 'hex')
-        FROM record JOIN gateway USING (gateway_id)
-        WHERE organisation_id = %(organisation)s AND site_id = %(site)s AND body IS NOT NULL
-        ORDER BY gateway_id, received_at, sequence
-        """,
-    ),
+)
+
+# What came and could not be read is the site's all the same.
+UNDECODABLE = Table(
+    "undecodable",
+    ("gateway_id", "recorded_at", "received_at", "body_hex"),
+    """
+    SELECT gateway_id, recorded_at, received_at, encode(body, 'hex')
+    FROM record JOIN gateway USING (gateway_id)
+    WHERE organisation_id = %(organisation)s AND site_id = %(site)s AND body IS NOT NULL
+    ORDER BY gateway_id, received_at, sequence
+    """,
 )
