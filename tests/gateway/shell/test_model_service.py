@@ -39,6 +39,7 @@ class HandClock(SystemClock):
     """The machine's time, but whoever rests on it rests until told."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._resting = asyncio.Event()
         self._rested = asyncio.Event()
 
