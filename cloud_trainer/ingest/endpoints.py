@@ -14,6 +14,7 @@ from cloud_trainer.ingest.admission import StrangerError, UsedNonceError, admit
 from cloud_trainer.ingest.auth import Caller, Gatekeeper, revoked, spent
 from cloud_trainer.ingest.claims import ClaimRefusedError, IdentityConflictError, enroll, rotate
 from cloud_trainer.ingest.db import Connection, Known, OtherRecordError, store_batch
+from cloud_trainer.ingest.entry import TooMuchError
 from cloud_trainer.ingest.gateways import KnownGateway, RevokedError
 from cloud_trainer.ingest.limits import Limits
 from cloud_trainer.ingest.metrics import Metrics
@@ -66,6 +67,10 @@ class Endpoints:
                     raise _unfit(f"the batch is of {batch.gateway}, and {known.gateway} sent it")
                 async with self._connection() as connection:
                     acknowledgement = await store_batch(connection, batch, known=self._stored, admit=admitted)
+            except TooMuchError as error:
+                raise RefusedError(
+                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "size", str(error), "send smaller batches"
+                ) from error
             except RecordError as error:
                 raise _undecodable(str(error)) from error
             except OtherRecordError as error:

@@ -2,11 +2,20 @@
 
 import hashlib
 from dataclasses import dataclass
-from itertools import pairwise
 
 from cloud_trainer.ingest.columns import Columns, read_columns
 from gateway.contract.batches import Batch, StoredRecord
-from gateway.contract.records import ForecastRecord, RawBlock, ReadingsBlock, Record, RecordError, decode_record
+from gateway.contract.raw import unpack_raw
+from gateway.contract.records import (
+    RECORD_UNPACKED_BYTES_MAX,
+    ForecastRecord,
+    RawBlock,
+    ReadingsBlock,
+    Record,
+    RecordError,
+    decode_unpacked,
+    unpack_record,
+)
 
 UNDECODABLE = "undecodable"
 # Stamps outside 2000..2200 are no instants of ours; inside, microseconds are exact in PostgreSQL.
@@ -20,7 +29,17 @@ INTEGER_MAX = 2**63 - 1
 # Of the 32 of SHA-256: two records of one key that differ meet by chance once in 2^64 pairs.
 DIGEST_BYTES = 16
 
+# Of one batch, unpacked: sixteen times what a gateway puts into one. A kilobyte can unpack to a megabyte, and 2,000
+# such records to two gigabytes; whoever sends less at once gets through.
+BATCH_UNPACKED_BYTES_MAX = 16 * 1024 * 1024
+# Of one batch: what the database takes in half the time it has for one.
+BATCH_AGGREGATES_MAX = 200_000
+
 _DURATIONS = ("period_us", "step_us")
+
+
+class TooMuchError(RecordError):
+    """The records of a batch unpack to more than we take at once; each for itself may be fine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +66,33 @@ def read_entries(batch: Batch) -> list[Entry]:
 
     Raises:
         RecordError: the sequences are beyond what any store counts to.
+        TooMuchError: there is more in them than we take at once.
     """
     if batch.records[-1].sequence > INTEGER_MAX:
         raise RecordError(f"sequence {batch.records[-1].sequence} is larger than {INTEGER_MAX}")
-    return [_read_entry(stored) for stored in batch.records]
+    entries, unpacked_bytes, aggregates = [], 0, 0
+    for stored in batch.records:
+        entry, size = _read_entry(stored)
+        unpacked_bytes += size
+        aggregates += 0 if entry.columns is None else len(entry.columns.layout.names)
+        if unpacked_bytes > BATCH_UNPACKED_BYTES_MAX or aggregates > BATCH_AGGREGATES_MAX:
+            limits = f"{BATCH_UNPACKED_BYTES_MAX} bytes and {BATCH_AGGREGATES_MAX} aggregates"
+            raise TooMuchError(f"the records of the batch unpack to more than {limits}")
+        entries.append(entry)
+    return entries
 
 
-def _read_entry(stored: StoredRecord) -> Entry:
+def _read_entry(stored: StoredRecord) -> tuple[Entry, int]:
+    """The entry, and how many bytes were unpacked for it."""
+    size = 0
     recorded_us = stored.recorded_us if _is_instant(stored.recorded_us) else None
     digest = hashlib.sha256(stored.body).digest()[:DIGEST_BYTES]
     try:
         _check_stamp(stored)
-        record = decode_record(stored.body)
+        size = RECORD_UNPACKED_BYTES_MAX  # until it is known that it was less
+        unpacked = unpack_record(stored.body)
+        size = len(unpacked)
+        record = decode_unpacked(unpacked)
         _check_fields(record)
         columns = _read_block(record) if isinstance(record, ReadingsBlock) else None
         if isinstance(record, ForecastRecord):
@@ -66,9 +100,10 @@ def _read_entry(stored: StoredRecord) -> Entry:
         if isinstance(record, RawBlock):
             _check_raw(record)
     except RecordError as error:
-        return Entry(stored.sequence, recorded_us, stored.body, digest, UNDECODABLE, None, problem=str(error))
+        entry = Entry(stored.sequence, recorded_us, stored.body, digest, UNDECODABLE, None, problem=str(error))
+        return entry, size
     kind = str(record.__struct_config__.tag)
-    return Entry(stored.sequence, recorded_us, stored.body, digest, kind, record, columns)
+    return Entry(stored.sequence, recorded_us, stored.body, digest, kind, record, columns), size
 
 
 def _check_stamp(stored: StoredRecord) -> None:
@@ -111,11 +146,11 @@ def _check_forecast(forecast: ForecastRecord) -> None:
 
 
 def _check_raw(block: RawBlock) -> None:
-    ticks_us = block.ticks_us
-    if not ticks_us or ticks_us[0] < 0 or any(after <= before for before, after in pairwise(ticks_us)):
-        raise RecordError("the ticks of the raw block do not rise")
-    if ticks_us[-1] > DURATION_US_MAX:
-        raise RecordError("the raw block is too long")
+    ticks = unpack_raw(block).ticks
+    if not ticks:
+        raise RecordError("the raw block has no ticks")
+    if not _is_instant(ticks[-1]) or ticks[-1] - block.start_us > DURATION_US_MAX:
+        raise RecordError("the ticks of the raw block are out of range")
 
 
 def _is_instant(at_us: int) -> bool:

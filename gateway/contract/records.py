@@ -7,7 +7,7 @@ distances from the mean, so that most integers are small.
 """
 
 import zlib
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta
@@ -162,6 +162,8 @@ class StatusRecord(msgspec.Struct, frozen=True, array_like=True, tag="status"):
 
 Record = ReadingsBlock | RawBlock | ForecastRecord | AnomalyRecord | DecisionRecord | ModelReport | StatusRecord
 
+_SomeRecord = TypeVar("_SomeRecord", bound=Record)
+
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
 # An instant is what is declared as one: periods, steps and distances between ticks are plain integers.
@@ -187,19 +189,40 @@ def decode_record(body: bytes) -> Record:
     Raises:
         RecordError: damaged, too large, or of an unknown kind. Work is bounded by the limits above.
     """
+    return decode_unpacked(unpack_record(body))
+
+
+def unpack_record(body: bytes) -> bytes:
+    """What was packed into `body`: not yet a record, but of a size that can be looked at first.
+
+    Raises:
+        RecordError: damaged or too large.
+    """
     if len(body) > RECORD_BYTES_MAX:
         raise RecordError(f"record of {len(body)} bytes: more than {RECORD_BYTES_MAX}")
     unpacker = zlib.decompressobj()
     try:
         unpacked = unpacker.decompress(body, RECORD_UNPACKED_BYTES_MAX)
-        if not unpacker.eof or unpacker.unused_data:
-            raise RecordError("record is cut short, too large, or followed by other bytes")
+    except zlib.error as error:
+        raise RecordError(f"record cannot be decoded: {error}") from error
+    if not unpacker.eof or unpacker.unused_data:
+        raise RecordError("record is cut short, too large, or followed by other bytes")
+    return unpacked
+
+
+def decode_unpacked(unpacked: bytes) -> Record:
+    """The record in bytes that `unpack_record` gave.
+
+    Raises:
+        RecordError: of an unknown kind, or none.
+    """
+    try:
         return _DECODER.decode(unpacked)
-    except (zlib.error, *UNDECODABLE) as error:
+    except UNDECODABLE as error:
         raise RecordError(f"record cannot be decoded: {error}") from error
 
 
-def restamp(record: Record, offset_us: int) -> Record:
+def restamp(record: _SomeRecord, offset_us: int) -> _SomeRecord:
     """`record` with every instant later by `offset_us`, as a clock that was right would have stamped it.
 
     Durations stay. So do the words of a sentence, which may name a time of day.

@@ -1,11 +1,21 @@
+import tracemalloc
+import zlib
+
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud_trainer.ingest.entry import INTEGER_MAX, UNDECODABLE, read_entries
+from cloud_trainer.ingest.entry import (
+    BATCH_AGGREGATES_MAX,
+    BATCH_UNPACKED_BYTES_MAX,
+    INTEGER_MAX,
+    UNDECODABLE,
+    TooMuchError,
+    read_entries,
+)
 from gateway.contract.batches import Batch, StoredRecord
-from gateway.contract.records import RecordError, encode_record
+from gateway.contract.records import RECORD_UNPACKED_BYTES_MAX, RecordError, encode_record
 from tests.sim.cloud_records import GENERATION, START_US, batch, one_of_each, power
 
 
@@ -77,6 +87,38 @@ def test_a_sequence_beyond_counting_is_refused_with_its_batch() -> None:
     stored = StoredRecord(INTEGER_MAX + 1, START_US, b"")
     with pytest.raises(RecordError, match="larger than"):
         read_entries(Batch("gw-1", GENERATION, 0, [stored]))
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [zlib.compress(bytes(RECORD_UNPACKED_BYTES_MAX)), zlib.compress(bytes(64 * RECORD_UNPACKED_BYTES_MAX))],
+    ids=["just within a record's limit", "beyond it"],
+)
+def test_records_that_unpack_to_gigabytes_are_refused_after_a_few_of_them(bomb: bytes) -> None:
+    many = batch([bomb] * 2_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooMuchError, match="unpack to more than"):
+            read_entries(many)
+        assert tracemalloc.get_traced_memory()[1] < 2 * BATCH_UNPACKED_BYTES_MAX
+    finally:
+        tracemalloc.stop()
+    assert len(read_entries(batch([bomb] * 16))) == 16
+
+
+def test_more_aggregates_than_the_database_takes_at_once_are_refused() -> None:
+    block = power(START_US, [1.0])
+    wide = msgspec.structs.replace(
+        block,
+        meters=[f"m{number}" for number in range(20_000)],
+        measurand_codes=block.measurand_codes * 20_000,
+        quality=block.quality * 20_000,
+        **{name: getattr(block, name) * 20_000 for name in ("mean", "below_mean", "above_mean", "count")},
+    )
+    most = BATCH_AGGREGATES_MAX // 20_000
+    assert all(not entry.problem for entry in read_entries(batch([wide] * most)))
+    with pytest.raises(TooMuchError):
+        read_entries(batch([wide] * (most + 1)))
 
 
 @settings(max_examples=150, deadline=None)
