@@ -60,6 +60,10 @@ class Terms:
     count: int = 1
 
 
+_INSERT_SITE = """
+INSERT INTO site (organisation_id, site_id) VALUES (%(organisation)s, %(site)s) ON CONFLICT DO NOTHING
+"""
+
 _INSERT = """
 INSERT INTO claim (code_digest, organisation_id, site_id, gateway_id, replaces, created_at, expires_at)
 VALUES (%(digest)s, %(organisation)s, %(site)s, %(gateway)s, %(replaces)s, instant(%(now)s), instant(%(expires)s))
@@ -91,9 +95,7 @@ def create_claims(connection: Connection, organisation: str, terms: Terms, now_u
     """
     _check(terms)
     site = _site_of(connection, organisation, terms)
-    connection.execute(
-        "INSERT INTO site (organisation_id, site_id) VALUES (%s, %s) ON CONFLICT DO NOTHING", (organisation, site)
-    )
+    connection.execute(_INSERT_SITE, {"organisation": organisation, "site": site})
     made = []
     for _ in range(terms.count):
         code = new_code(secrets.token_bytes(CODE_RANDOM_BYTES))

@@ -10,10 +10,13 @@ from cloud_trainer.fleet.sites import find_site
 from firmware_bridge.errors import ConflictError
 
 _OF_SITE = sql.SQL("organisation_id = %(organisation)s AND site_id = %(site)s")
-_OF_GATEWAY = sql.SQL("gateway_id IN (SELECT gateway_id FROM gateway WHERE {})").format(_OF_SITE)
+_OF_GATEWAY = sql.SQL(
+    "gateway_id IN (SELECT gateway_id FROM gateway WHERE organisation_id = %(organisation)s AND site_id = %(site)s)"
+)
 _OF_GENERATION = sql.SQL(
-    "generation_id IN (SELECT generation_id FROM generation JOIN gateway USING (gateway_id) WHERE {})"
-).format(_OF_SITE)
+    "generation_id IN (SELECT generation_id FROM generation JOIN gateway USING (gateway_id)"
+    " WHERE organisation_id = %(organisation)s AND site_id = %(site)s)"
+)
 
 # Every table with something of a site in it, and which rows are: what is found by its store or its gateway goes
 # before these do.
