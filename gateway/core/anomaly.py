@@ -17,7 +17,7 @@ from firmware_bridge.config import MeterConfig
 from firmware_bridge.measurand import Measurand
 from firmware_bridge.quality import plausible_bounds
 from firmware_bridge.reading import US_PER_S, Quality, Series, UtcUs
-from gateway.contract.records import AnomalyKind, AnomalyRecord
+from gateway.contract.records import AnomalyKind, AnomalyRecord, restamp
 from gateway.core.grid import GridRow
 from gateway.core.site import SiteState
 
@@ -73,6 +73,11 @@ class _MeterState:
     neighbourhood: deque[float] = field(default_factory=lambda: deque(maxlen=NEIGHBOURHOOD_POLLS))
     excursion: list[tuple[UtcUs, float]] = field(default_factory=list)
 
+    def shift(self, by_us: int) -> None:
+        for streak in (self.silent, self.frozen, self.wrong_sign):
+            streak.since_us = UtcUs(streak.since_us + by_us)
+        self.excursion = [(UtcUs(at_us + by_us), power_w) for at_us, power_w in self.excursion]
+
 
 class AnomalyRules:
     """All rules over all meters; `look` takes each row once, in order."""
@@ -105,6 +110,13 @@ class AnomalyRules:
         self._previous = row
         self._forget(row.tick_us)
         return onsets
+
+    def shift(self, by_us: int) -> None:
+        """The clock was set: by what it shows now, all that the rules remember was `by_us` later."""
+        for state in self._meters:
+            state.shift(by_us)
+        self._active = {key: restamp(one, by_us) for key, one in self._active.items()}
+        self._seen_us = {key: UtcUs(seen_us + by_us) for key, seen_us in self._seen_us.items()}
 
     def _silent(self, state: _MeterState, row: GridRow) -> list[AnomalyRecord]:
         silent, name = state.silent, state.meter.name

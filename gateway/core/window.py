@@ -23,12 +23,16 @@ class Window:
         self._end_us: UtcUs | None = None
 
     def add(self, start_us: UtcUs, mean_w: float | None, polls: int) -> None:
-        """Take the mean of one recording period that began at `start_us`."""
-        end_us = UtcUs(floor_us(start_us, STEP_US) + STEP_US)
-        self.advance(end_us)
-        assert self._end_us is not None
-        index = HISTORY_STEPS + (end_us - self._end_us) // STEP_US - 1
-        if mean_w is not None and index >= 0:
+        """Take the mean of one recording period that began at `start_us`; the newest there is."""
+        self.advance(UtcUs(floor_us(start_us, STEP_US) + STEP_US))
+        self.recall(start_us, mean_w, polls)
+
+    def recall(self, start_us: UtcUs, mean_w: float | None, polls: int) -> None:
+        """Take one of the past, in any order; what the window does not reach to is left out."""
+        if self._end_us is None:
+            return
+        index = HISTORY_STEPS + (floor_us(start_us, STEP_US) - self._end_us) // STEP_US
+        if mean_w is not None and 0 <= index < HISTORY_STEPS:
             self._sums[index] += mean_w * polls
             self._weights[index] += polls
 

@@ -10,7 +10,7 @@ from firmware_bridge.config import MeterConfig
 from firmware_bridge.measurand import Measurand
 from firmware_bridge.reading import US_PER_S, MeterId, Quality, Series, UtcUs
 from firmware_bridge.simulator.house import House
-from gateway.contract.records import TEXT_CHARACTERS_MAX, AnomalyRecord
+from gateway.contract.records import TEXT_CHARACTERS_MAX, AnomalyRecord, restamp
 from gateway.core.anomaly import (
     NEIGHBOURHOOD_POLLS,
     SHOWN_US,
@@ -316,3 +316,19 @@ def test_a_power_beyond_the_main_breaker_is_a_range_anomaly_and_says_what_it_let
     row = GridRow(START_US, cells, quality)
     (record,) = rules.rules.look(row, rules.site.state(row.good_values))
     assert (record.kind, record.expected_low, record.expected_high) == ("range", -14_400.0, 14_400.0)
+
+
+def test_a_clock_that_is_set_hastens_no_alarm_and_delays_none():
+    values = steady(40)
+    values[10:, GRID] = np.nan
+    values[25:, SOLAR_W] = 900.0
+    undisturbed = Rules().run(values)
+    assert {one.kind for one in undisturbed} == {"silent", "sign"}
+    for by_us in (-MINUTE_US * 60, 10 * 365 * 24 * 60 * MINUTE_US):
+        for set_at in (11, 12, 26, 35):
+            rules = Rules()
+            before = rules.run(values[:set_at])
+            rules.rules.shift(by_us)
+            after = rules.run(values[set_at:], start_us=START_US + set_at * MINUTE_US + by_us)
+            assert before + [restamp(one, -by_us) for one in after] == undisturbed
+            assert rules.rules.active == [restamp(one, by_us) for one in undisturbed]

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware_bridge.measurand import Measurand
-from firmware_bridge.reading import MeterId, Quality, Reading, Series, UtcUs
+from firmware_bridge.reading import MeterId, Quality, Reading, Series, UtcUs, floor_us
 from gateway.contract.readings import unpack_block
 from gateway.contract.records import Aggregate
 from gateway.core.grid import VALUE_MAX, ClosedPeriod, GridRow, RecordingPeriod, align, good_means, next_tick
@@ -298,3 +298,33 @@ def test_a_row_gives_its_good_values_to_build_on():
     made = row(START_US, SUSPECT_900, GOOD_5)
     assert np.isnan(made.good_values).tolist() == [True, False]
     assert made.values.tolist() == [900.0, 5.0], "the others are still there to be looked at"
+
+
+@given(st.lists(st.integers(1, 90), max_size=30), st.integers(-(10**6), 10**6), st.integers(0, 30))
+def test_a_clock_that_was_wrong_moves_what_is_open_and_loses_no_poll(pauses_s: list[int], by_s: int, set_after: int):
+    period, minute_us = RecordingPeriod(SERIES, period_us=60 * S, poll_us=S), 60 * S
+    ticks = [START_US + sum(pauses_s[: number + 1]) * S for number in range(len(pauses_s))]
+    before = [closed for tick in ticks[:set_after] for closed in period.add(good(tick, 1.0))]
+    after = period.shift(by_s * S)
+    after += [closed for tick in ticks[set_after:] for closed in period.add(good(tick + by_s * S, 1.0))]
+    after += period.close()
+    recorded = [one.count for closed in before for one in closed.aggregates if one.series == GRID_W]
+    moved = ticks[sum(recorded) :]
+    for block in (closed.block for closed in after):
+        polls = [tick for tick in moved if block.first_us <= tick + by_s * S <= block.last_us]
+        assert block.start_us == floor_us(block.first_us, minute_us) == floor_us(block.last_us, minute_us)
+        assert unpack_block(block)[0].count == len(polls)
+        del moved[: len(polls)]
+    assert moved == []
+
+
+def test_ticks_rise_within_a_block_although_the_clock_was_set_back():
+    period = RecordingPeriod(SERIES, period_us=60 * S, poll_us=S)
+    blocks = [
+        closed.block
+        for second in (30, 31, 32, 10, 11, 11)
+        for closed in period.add(good(START_US + second * S, float(second)))
+    ]
+    blocks += [closed.block for closed in period.close()]
+    ticks = [((block.first_us - START_US) // S, (block.last_us - START_US) // S) for block in blocks]
+    assert ticks == [(30, 32), (10, 11), (11, 11)]

@@ -1,3 +1,5 @@
+import random
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -150,3 +152,28 @@ def test_after_a_restart_from_blocks_the_window_is_what_it_was(
     assert np.array_equal(restarted.history()[1], live.history()[1])
     half_quantum_w = POWER_W.measurand.facts.resolution / 2
     assert np.allclose(restarted.history()[0], live.history()[0], rtol=0, atol=half_quantum_w * 1.001)
+
+
+@settings(deadline=None, max_examples=50)
+@given(periods(), st.randoms(use_true_random=False))
+def test_the_past_can_be_recalled_in_any_order(fed: list[Period], chance: random.Random):
+    live, recalled = window(), window()
+    for period in fed:
+        live.add(UtcUs(period[0]), *period[1:])
+    assert live.end_us is not None
+    recalled.advance(live.end_us)
+    chance.shuffle(fed)
+    for period in fed:
+        recalled.recall(UtcUs(period[0]), *period[1:])
+    assert recalled.end_us == live.end_us
+    assert np.array_equal(recalled.history()[1], live.history()[1])
+    assert np.allclose(recalled.history()[0], live.history()[0])
+
+
+def test_what_lies_ahead_of_the_window_is_not_recalled():
+    one = window()
+    one.recall(START_US, 100.0, STEP_POLLS)
+    assert one.end_us is None
+    one.advance(UtcUs(START_US + STEP_US))
+    one.recall(UtcUs(START_US + STEP_US), 100.0, STEP_POLLS)
+    assert not one.history()[1].any()
