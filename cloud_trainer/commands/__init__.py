@@ -26,6 +26,7 @@ def add_all(commands: Commands) -> None:
         report,
         score,
         serve,
+        server_key,
         site,
         train,
     )
@@ -42,6 +43,7 @@ def add_all(commands: Commands) -> None:
         report,
         score,
         serve,
+        server_key,
         site,
         train,
     )
