@@ -17,6 +17,7 @@ START_S_MAX = 60.0
 # Every program of ours ends within five seconds of SIGTERM; then it is killed.
 STOP_S_MAX = 8.0
 COMMAND_S_MAX = 300.0
+NOTHING = Path(os.devnull)
 _TAIL_LINES = 12
 _SAID_CHARACTERS = 400
 
@@ -123,18 +124,19 @@ def _end_with_parent() -> None:
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def run_command(module: str, *arguments: str | Path, may_fail: bool = False) -> Any:  # noqa: ANN401 - JSON
-    """Run `python -m module arguments --json` to its end and give what it printed, parsed."""
+def run_command(module: str, *arguments: str | Path, may_fail: bool = False, stdin: Path = NOTHING) -> Any:  # noqa: ANN401 - JSON
+    """Run `python -m module arguments --json` to its end, with a file as its input; what it printed, parsed."""
     command = [sys.executable, "-m", module, *map(str, arguments), "--json"]
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=COMMAND_S_MAX,
-            check=False,
-            env=os.environ | {"NO_COLOR": "1"},
-        )
+        with stdin.open("rb") as typed:
+            done = subprocess.run(
+                command,
+                stdin=typed,
+                capture_output=True,
+                timeout=COMMAND_S_MAX,
+                check=False,
+                env=os.environ | {"NO_COLOR": "1"},
+            )
     except subprocess.TimeoutExpired as error:
         raise ProgramError(f"{module} {arguments[0]} did not end within {COMMAND_S_MAX:.0f} s") from error
     said = done.stderr.decode(errors="replace").strip()[-_SAID_CHARACTERS:]

@@ -13,15 +13,15 @@ import aiohttp
 from firmware_bridge.clock import ScaledClock, SystemClock
 from firmware_bridge.simulator.replay_map import ReplayMap
 from provisioning.demo import site as plan
+from provisioning.demo.enrolment import GATEWAY, TRAINER, Enrolment
 from provisioning.demo.folder import owned
 from provisioning.demo.processes import Program, ProgramError, Programs, run_command
 from provisioning.demo.site import DemoSite
 from provisioning.demo.stations import Stations, Status
 from provisioning.demo.verdict import Check, Facts, checks
-from provisioning.demo.way_back import TRAINER, WayBack
+from provisioning.demo.way_back import WayBack
 
 SIMULATOR = "firmware_bridge.simulator"
-GATEWAY = "gateway"
 SHOW_PERIOD_S = 1.0
 STATUS_S_MAX = 5.0
 
@@ -60,10 +60,10 @@ async def run(wanted: Wanted) -> Outcome | None:
 
 
 async def _run(wanted: Wanted, site: DemoSite, form: ReplayMap | None, programs: Programs) -> Outcome | None:
-    way_back = WayBack(wanted.folder)
+    way_back, enrolment = WayBack(wanted.folder), Enrolment(wanted.folder)
     _say("making keys, publishing the first model, starting PostgreSQL ...")
-    ports = await _start_cloud(programs, wanted.folder, way_back)
-    ScaledClock.create(wanted.folder / "clock", start_us=site.start_us, rate=plan.RATE)
+    ports = await _start_cloud(programs, wanted.folder, way_back, enrolment)
+    clock = ScaledClock.create(wanted.folder / "clock", start_us=site.start_us, rate=plan.RATE)
     simulator, bus_port = await programs.start_listening(
         "simulator", SIMULATOR, "--scenario", site.scenario, "--clock", wanted.folder / "clock",
         "--log", wanted.folder / "simulator.jsonl",
@@ -71,6 +71,8 @@ async def _run(wanted: Wanted, site: DemoSite, form: ReplayMap | None, programs:
     config = plan.write_gateway_config(
         site, form, bus_port=bus_port, sync_port=ports["ingest"], bundle_port=ports["serve"]
     )
+    clock.hold_before(clock.utc_us())  # an enrolment takes hours of this time: the day begins after it
+    await enrolment.enrol(config)
     gateway, page_port = await programs.start_listening("gateway", GATEWAY, "run", "--config", config)
     await _live(wanted.run_s, way_back, gateway, page_port)
     if wanted.run_s is None:
@@ -82,7 +84,7 @@ async def _run(wanted: Wanted, site: DemoSite, form: ReplayMap | None, programs:
     return await asyncio.to_thread(_judge, site, way_back.digests)
 
 
-async def _start_cloud(programs: Programs, folder: Path, way_back: WayBack) -> dict[str, int]:
+async def _start_cloud(programs: Programs, folder: Path, way_back: WayBack, enrolment: Enrolment) -> dict[str, int]:
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(way_back.open())
         ingest = tasks.create_task(
@@ -92,16 +94,20 @@ async def _start_cloud(programs: Programs, folder: Path, way_back: WayBack) -> d
                 "ingest",
                 "--embedded",
                 folder / "postgresql",
+                "--keys",
+                enrolment.server_keys,
                 "--port",
                 "0",
                 "--dsn-file",
                 folder / "dsn",
             )
         )
-    _, serve_port = await programs.start_listening(
-        "serve", TRAINER, "serve", "--repository", way_back.repository, "--port", "0"
-    )
-    return {"ingest": ingest.result()[1], "serve": serve_port}
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(enrolment.claim())
+        serve = tasks.create_task(
+            programs.start_listening("serve", TRAINER, "serve", "--repository", way_back.repository, "--port", "0")
+        )
+    return {"ingest": ingest.result()[1], "serve": serve.result()[1]}
 
 
 async def _live(run_s: float | None, way_back: WayBack, gateway: Program, page_port: int) -> None:
@@ -147,7 +153,8 @@ def _judge(site: DemoSite, digests: dict[int, str]) -> Outcome:
     score: list[Facts] | None = None
     if site.solar_meter is None:
         score = run_command(TRAINER, "score", "--dsn", dsn, "--grid", site.grid_meter, may_fail=True)
-    return Outcome(checks(site, report, audit, digests), score)
+    gateways: list[Facts] = run_command(TRAINER, "gateway", "list", "--dsn", dsn)
+    return Outcome(checks(site, report, audit, digests, gateways), score)
 
 
 @asynccontextmanager

@@ -23,7 +23,9 @@ class Check:
     shown: str
 
 
-def checks(site: DemoSite, report: Facts, audit: Facts, digests: dict[int, str]) -> list[Check]:
+def checks(
+    site: DemoSite, report: Facts, audit: Facts, digests: dict[int, str], gateways: list[Facts]
+) -> list[Check]:
     """Every check; the demonstration has succeeded when all are ok.
 
     Args:
@@ -31,8 +33,10 @@ def checks(site: DemoSite, report: Facts, audit: Facts, digests: dict[int, str])
         report: `smartwatts-trainer report`.
         audit: `smartwatts-trainer audit`.
         digests: release to bundle digest, as published.
+        gateways: `smartwatts-trainer gateway list`.
     """
     found = [
+        _identity(gateways),
         _records(report, audit),
         _values(audit),
         _sweeps(report),
@@ -41,8 +45,17 @@ def checks(site: DemoSite, report: Facts, audit: Facts, digests: dict[int, str])
         _decisions(report, digests),
     ]
     if site.solar_meter is not None:
-        found[3:3] = _faults(site, report)
+        found[4:4] = _faults(site, report)
     return found
+
+
+def _identity(gateways: list[Facts]) -> Check:
+    """One gateway was let in, sent what it signed, and nobody else said he was that one."""
+    shown = ", ".join(f"{one['gateway']} of {one['site']} is {one['status']}" for one in gateways) or "nobody"
+    is_ok = len(gateways) == 1 and gateways[0]["status"] == "active" and gateways[0]["seen_us"] is not None
+    is_suspect = any(one["suspect_since_us"] is not None for one in gateways)
+    words = "a copy was seen" if is_suspect else "every upload signed"
+    return Check("identity", is_ok and not is_suspect, f"{shown}, {words}")
 
 
 def _records(report: Facts, audit: Facts) -> Check:

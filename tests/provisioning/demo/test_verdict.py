@@ -69,11 +69,14 @@ def good_run() -> Facts:
             "mismatches": 0,
             "passed": True,
         },
+        "gateways": [
+            {"gateway": "demo-gateway", "site": "demo", "status": "active", "seen_us": 5, "suspect_since_us": None}
+        ],
     }
 
 
 def verdict(facts: Facts, site: DemoSite = HOUSE) -> list[str]:
-    return failed(checks(site, facts["report"], facts["audit"], DIGESTS))
+    return failed(checks(site, facts["report"], facts["audit"], DIGESTS, facts["gateways"]))
 
 
 def test_a_run_as_it_should_be_passes():
@@ -89,12 +92,13 @@ def test_a_replayed_run_has_no_faults_to_find():
 
 def test_the_table_has_a_line_for_each_station_with_facts_in_it():
     facts = good_run()
-    found = checks(HOUSE, facts["report"], facts["audit"], DIGESTS)
+    found = checks(HOUSE, facts["report"], facts["audit"], DIGESTS, facts["gateways"])
     assert [check.station for check in found] == [
-        "cloud", "values", "sweeps", "stuck meter", "spike meter", "other alarms",
+        "identity", "cloud", "values", "sweeps", "stuck meter", "spike meter", "other alarms",
         "model", "flipped byte", "decisions",
     ]  # fmt: skip
     shown = {check.station: check.shown for check in found}
+    assert shown["identity"] == "demo-gateway of demo is active, every upload signed"
     assert shown["cloud"] == "1901 records, 50000 rows of readings, sequences gapless"
     assert shown["values"] == "1000 values in 50000 rows, 3 not believed: 0 mismatches"
     assert shown["sweeps"] == f"{DAYS * 1440} in {DAYS}.0 simulated days, 0 instants skipped"
@@ -165,7 +169,16 @@ def test_a_check_fails_alone_when_its_fact_is_wrong(name: str):
     assert verdict(facts) == [station]
 
 
+def test_one_gateway_must_have_sent_and_nobody_in_its_name():
+    for wrong in ({"status": "revoked"}, {"seen_us": None}, {"suspect_since_us": 7}):
+        facts = good_run()
+        facts["gateways"][0] |= wrong
+        assert verdict(facts) == ["identity"]
+    assert verdict(good_run() | {"gateways": []}) == ["identity"]
+    assert verdict(good_run() | {"gateways": good_run()["gateways"] * 2}) == ["identity"]
+
+
 def test_a_release_that_was_never_published_is_not_taken_up():
     facts = good_run()
-    found = checks(HOUSE, facts["report"], facts["audit"], {1: FIRST})
+    found = checks(HOUSE, facts["report"], facts["audit"], {1: FIRST}, facts["gateways"])
     assert failed(found) == ["model", "decisions"]
