@@ -4,6 +4,7 @@ Whoever answers may be anybody: a portal that redirects, a proxy, a server that 
 bounded and plain; whether it may be believed is not decided here.
 """
 
+import os
 import re
 import ssl
 from collections.abc import Mapping
@@ -131,9 +132,9 @@ def _trouble(error: Exception) -> str:
                 f"the certificate of {error.host} is refused ({reason}): is this clock right, or sync.ca_file needed?"
             )
         case aiohttp.ClientConnectorError():
-            return (
-                f"{error.host}:{error.port} cannot be reached ({_plain(error.os_error.strerror or error.os_error)})"
-            )
+            # asyncio's own words repeat the address; where it tried several there is no number
+            reason = os.strerror(error.os_error.errno) if error.os_error.errno else _plain(error.os_error)
+            return f"{error.host}:{error.port} cannot be reached ({reason})"
         case aiohttp.ClientPayloadError() | aiohttp.ServerDisconnectedError():
             return "the connection broke before the answer was whole"
         case aiohttp.ClientResponseError():
