@@ -5,7 +5,7 @@ A sweep always gives one Reading per series, in the same order; what could not b
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,11 +14,13 @@ from firmware_bridge.bus import Ask, Bus, Station
 from firmware_bridge.catalog import load_profile
 from firmware_bridge.clock import Clock
 from firmware_bridge.config import BusConfig, MeterConfig
+from firmware_bridge.counter import CounterState
 from firmware_bridge.errors import BusError, LineError, SettingError
 from firmware_bridge.listener import Listener
+from firmware_bridge.measurand import Measurand
 from firmware_bridge.meter import Meter, MeterHealth, News
 from firmware_bridge.profile import Profile
-from firmware_bridge.reading import MonotonicS, Reading, Series, UtcUs
+from firmware_bridge.reading import MeterId, MonotonicS, Reading, Series, UtcUs
 from firmware_bridge.transport import ModbusLine
 from firmware_bridge.wire import is_rtu, wire_cost
 
@@ -34,15 +36,23 @@ class Bridge:
         meters: Sequence[MeterConfig],
         clock: Clock,
         profile_folders: Sequence[Path] = (),
+        counters: Mapping[Series, CounterState] | None = None,
     ) -> None:
         """Load the profiles and plan the reads; nothing is opened yet.
+
+        `counters` is what `counters` of an earlier run gave.
 
         Raises:
             SettingError: an unknown profile, which names its meter, or an address that cannot be one.
         """
         assert {meter.bus for meter in meters} <= {bus.name for bus in buses}, "each meter needs its bus"
         self._clock = clock
-        self._meters = {meter.name: Meter(meter, _profile_of(meter, profile_folders)) for meter in meters}
+        kept: dict[str, dict[Measurand, CounterState]] = {meter.name: {} for meter in meters}
+        for series, state in (counters or {}).items():
+            kept.setdefault(series.meter, {})[series.measurand] = state
+        self._meters = {
+            meter.name: Meter(meter, _profile_of(meter, profile_folders), kept[meter.name]) for meter in meters
+        }
         self._lines: list[_ModbusLine | Listener] = []
         for bus in buses:
             here = [self._meters[one.name] for one in meters if one.bus == bus.name]
@@ -80,6 +90,15 @@ class Bridge:
     def health(self) -> list[MeterHealth]:
         """How each meter has fared, in the order of the configuration."""
         return [meter.health() for meter in self._meters.values()]
+
+    @property
+    def counters(self) -> dict[Series, CounterState]:
+        """What the counters of all meters remember, to be kept over a restart."""
+        return {
+            Series(MeterId(name), measurand): state
+            for name, meter in self._meters.items()
+            for measurand, state in meter.counters.items()
+        }
 
     async def close(self) -> None:
         """Drop all connections."""

@@ -1,12 +1,13 @@
 """One configured meter as the bridge sees it: what it said in a sweep, how it has fared, what is news. Pure."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 import msgspec
 
 from firmware_bridge.config import MeterConfig
+from firmware_bridge.counter import CounterState
 from firmware_bridge.counter_event import CounterEvent
 from firmware_bridge.errors import BadReplyError, BusError, ExceptionReplyError
 from firmware_bridge.measurand import Measurand
@@ -47,11 +48,14 @@ class MeterHealth(msgspec.Struct, frozen=True):
 class Meter:
     """One configured meter, or device that sends by itself: told what came, gives each sweep's readings."""
 
-    def __init__(self, config: MeterConfig, profile: Profile) -> None:
+    def __init__(
+        self, config: MeterConfig, profile: Profile, counters: Mapping[Measurand, CounterState] | None = None
+    ) -> None:
+        """`counters` is what `counters` of an earlier run gave."""
         self.config, self.profile = config, profile
         # as the device tells it; None before it did
         self.serial_number: str | None = None
-        self._sheet = Sheet(config, profile)
+        self._sheet = Sheet(config, profile, counters)
         self._events: deque[CounterEvent] = deque(maxlen=EVENTS_MAX)
         # Of the present sweep.
         self._was_asked = self._has_spoken = self._has_failed = False
@@ -128,6 +132,11 @@ class Meter:
         readings, events = self._sheet.end(tick_us, self.serial_number)
         self._events += events
         return readings, self._news() if self._was_asked else News.NONE
+
+    @property
+    def counters(self) -> dict[Measurand, CounterState]:
+        """What its counters remember, to be kept over a restart."""
+        return self._sheet.counters
 
     @property
     def suspected(self) -> dict[Reason, int]:

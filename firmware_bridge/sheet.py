@@ -1,8 +1,9 @@
 """The values of one device, column by column, and how far each can be trusted. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from firmware_bridge.config import MeterConfig
+from firmware_bridge.counter import CounterState
 from firmware_bridge.counter_event import CounterEvent
 from firmware_bridge.counter_rules import counter_rules
 from firmware_bridge.measurand import Measurand
@@ -17,18 +18,21 @@ class Sheet:
     A column that is read seldom repeats its last reading, with its instant, until it is read again.
     """
 
-    def __init__(self, config: MeterConfig, profile: Profile) -> None:
+    def __init__(
+        self, config: MeterConfig, profile: Profile, counters: Mapping[Measurand, CounterState] | None = None
+    ) -> None:
+        """`counters` is what `counters` of an earlier run gave."""
         self._meter = MeterId(config.name)
         registers = {register.measurand: register for register in profile.registers}
         measurands = [*registers, *(field.measurand for field in profile.fields)]
         self.series = [Series(self._meter, measurand) for measurand in measurands]
         self._column = {measurand: column for column, measurand in enumerate(measurands)}
-        counters = {
+        rules = {
             one.measurand: counter_rules(one, config.rated_power_w, registers.get(one.measurand))
             for one in self.series
             if one.measurand.facts.is_counter
         }
-        self._plausibility = Plausibility(measurands, config.rated_power_w, counters)
+        self._plausibility = Plausibility(measurands, config.rated_power_w, rules, counters)
         self._values: list[float | None] = [None] * len(measurands)
         self._at_us: list[UtcUs | None] = [None] * len(measurands)
 
@@ -36,6 +40,11 @@ class Sheet:
     def suspected(self) -> dict[Reason, int]:
         """How many values were marked suspect so far, and why."""
         return self._plausibility.counts
+
+    @property
+    def counters(self) -> dict[Measurand, CounterState]:
+        """What the counting columns remember, to be kept over a restart."""
+        return self._plausibility.counter_states
 
     def expect(self, measurands: Iterable[Measurand]) -> None:
         """These are asked for: what they showed before no longer stands; the others repeat themselves."""

@@ -11,6 +11,7 @@ from firmware_bridge.bridge import Bridge
 from firmware_bridge.bus import REST_FIRST_S
 from firmware_bridge.catalog import load_profile
 from firmware_bridge.config import BusConfig, MeterConfig
+from firmware_bridge.counter import CounterState, Level
 from firmware_bridge.errors import SettingError
 from firmware_bridge.measurand import Measurand
 from firmware_bridge.meter import BAD_SWEEPS_MAX
@@ -78,6 +79,15 @@ def test_the_series_of_all_meters_are_known_before_anything_is_read():
     assert len(bridge.series) == 17 + 15
     assert bridge.series[0] == Series(MeterId("grid"), Measurand.VOLTAGE_L1_V)
     assert [health.meter for health in bridge.health()] == ["grid", "solar"]
+
+
+def test_what_counters_remember_goes_back_to_the_meters_that_are_still_there():
+    state = CounterState(Level(5_000.0, TICK_US, TICK_US, None))
+    kept = {Series(MeterId(name), Measurand.ENERGY_IMPORT_WH): state for name in ("grid", "gone")}
+    bridge = Bridge([BusConfig("mains", "tcp://127.0.0.1:1")], [GRID, SOLAR], SimClock(), counters=kept)
+    known = {series: one for series, one in bridge.counters.items() if one != CounterState()}
+    assert known == {Series(MeterId("grid"), Measurand.ENERGY_IMPORT_WH): state}
+    assert {series.meter for series in bridge.counters} == {"grid", "solar"}
 
 
 def test_a_wrong_setting_is_told_before_anything_is_read():

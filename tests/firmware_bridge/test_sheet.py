@@ -48,6 +48,18 @@ def test_there_is_one_column_for_each_measurand_in_the_order_of_the_profile(prof
     assert events == []
 
 
+def test_what_counters_remember_outlives_a_restart():
+    before = a_sheet()
+    read(before, 0, energy_import_wh=5_000.0)
+    shown(before, 0)
+    for counters, quality in ((before.counters, SUSPECT), (None, GOOD)):
+        after = Sheet(
+            MeterConfig("m", "line", 1, "carlo_gavazzi_em340"), load_profile("carlo_gavazzi_em340"), counters
+        )
+        read(after, 60, energy_import_wh=0.0)  # a meter that boots
+        assert [one.quality for one in shown(after, 60, M.ENERGY_IMPORT_WH)] == [quality]
+
+
 def test_what_was_never_read_is_missing_at_the_tick():
     for reading in a_sheet().end(TICK_US, None)[0]:
         assert (reading.at_us, reading.value, reading.quality) == (TICK_US, None, MISSING)

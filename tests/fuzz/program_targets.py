@@ -17,12 +17,15 @@ from cloud_trainer.ingest.entry import read_entries
 from cloud_trainer.simulator_log import read_log
 from firmware_bridge.catalog import load_profile
 from firmware_bridge.clock import ScaledClock, SystemClock
+from firmware_bridge.counter import Counter
+from firmware_bridge.counter_rules import counter_rules
 from firmware_bridge.errors import SettingError
+from firmware_bridge.measurand import Measurand
 from firmware_bridge.probe.asks import Wire
 from firmware_bridge.probe.journal import Journal
 from firmware_bridge.probe.plan import Options, plan
 from firmware_bridge.probe.search import Search
-from firmware_bridge.reading import UtcUs
+from firmware_bridge.reading import MeterId, Series, UtcUs
 from firmware_bridge.simulator.control import Control
 from firmware_bridge.simulator.frames import (
     FRAME_BYTES_MAX,
@@ -56,6 +59,7 @@ from gateway.core.update import Outcome, decode_outcome, encode_outcome, event_o
 from gateway.core.upload_plan import kind_of
 from gateway.core.upload_reply import Event, read_reply
 from gateway.shell.bundle_files import FACTORY, BundleState, decode_state, encode_state
+from gateway.shell.counter_file import decode_counters, encode_counters
 from gateway.shell.host_frames import FrameError, decode_frame, tensor_of
 from gateway.shell.status_page import is_own_host
 from tests.firmware_bridge.probe.devices import Rig, meter
@@ -228,6 +232,28 @@ def _clock_seeds() -> Iterator[bytes]:
     yield path.read_bytes()
 
 
+def check_counters(data: bytes) -> Hashable:
+    """What counters remember over a restart; and a counter that goes on from it."""
+    return _refused(ValueError, _counters, data)
+
+
+def _counters(data: bytes) -> Hashable:
+    states = decode_counters(data)
+    for series, state in states.items():
+        counter = Counter(counter_rules(series, 10_000.0), state)
+        for number, value in enumerate((0.0, 5e6, 5e6 + 1)):
+            assert counter.judge(value, UtcUs(1_780_000_000_000_000 + number * 1_000_000)).advance >= 0
+    return len(states)
+
+
+def _counter_seeds() -> Iterator[bytes]:
+    series = Series(MeterId("main"), Measurand.ENERGY_IMPORT_WH)
+    counter = Counter(counter_rules(series, 10_000.0))
+    for number, value in enumerate((1000.0, 1001.0, 0.0)):
+        counter.judge(value, UtcUs(1_780_000_000_000_000 + number * 1_000_000), "serial")
+        yield encode_counters({series: counter.state})
+
+
 def check_bundle_state(data: bytes) -> Hashable:
     """As it comes, and under a right checksum; and the outcome of an update's check."""
     signed = hashlib.sha256(data).hexdigest().encode() + b"\n" + data
@@ -362,6 +388,7 @@ TARGETS = [
     Target("simulator_log", refusable(check_simulator_log), [LOG], share=BRIEF),
     Target("probe_state", refusable(check_probe_state), _journal_seeds(), [b"\n"], 16_384),
     Target("clock", refusable(check_clock), _clock_seeds(), _NO_NUMBERS, share=BRIEF),
+    Target("counters", check_counters, _counter_seeds(), share=BRIEF),
     Target("bundle_state", check_bundle_state, _STATES, share=BRIEF),
     Target("records", check_records, _RECORDS, share=BRIEF),
     Target("batches", check_batches, _batch_seeds(), share=BRIEF),
