@@ -96,6 +96,13 @@ class CounterFile:
             await self._clock.sleep_for(PERIOD_S)
             await self.keep()
 
+    async def finish(self) -> None:
+        """Write them for the next start; a disk that refuses is no reason not to stop."""
+        try:
+            await self.keep()
+        except OSError as error:
+            log.warning("counters are not kept: file=%s error=%s", self._path, error)
+
     async def keep(self) -> None:
         """Write them if they have changed; the loop does not wait for the card.
 

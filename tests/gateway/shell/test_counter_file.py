@@ -81,6 +81,13 @@ async def test_what_has_not_changed_is_not_written_again(tmp_path: Path):
     assert not (tmp_path / FILE_NAME).exists()
 
 
+async def test_a_disk_that_refuses_is_no_reason_not_to_stop(tmp_path: Path):
+    keeper = CounterFile(tmp_path / "gone", a_bridge({ENERGY: STATE}), SimClock())
+    with pytest.raises(FileNotFoundError):
+        await keeper.keep()
+    await keeper.finish()
+
+
 async def test_it_is_written_once_in_a_while(tmp_path: Path):
     class EndError(Exception):
         pass
