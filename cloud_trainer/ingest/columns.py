@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from firmware_bridge.measurand import BY_CODE
 from firmware_bridge.reading import Quality
+from gateway.contract.readings import named_series
 from gateway.contract.records import ReadingsBlock, RecordError
 
 F64 = NDArray[np.float64]
@@ -97,20 +98,9 @@ def read_columns(block: ReadingsBlock) -> Columns:
 
 @lru_cache(_LAYOUTS_CACHED_MAX)
 def _layout(meters: tuple[str, ...], measurand_codes: tuple[bytes, ...]) -> Layout:
-    if len(meters) != len(measurand_codes):
-        raise RecordError("the block names other meters than it has columns for")
     if any("\0" in meter for meter in meters):
         raise RecordError("a meter's name holds a NUL")
-    try:
-        names = tuple(
-            (meter, BY_CODE[code].value)
-            for meter, codes in zip(meters, measurand_codes, strict=True)
-            for code in codes
-        )
-    except KeyError as error:
-        raise RecordError(f"unknown measurand code {error}") from error
-    if len(set(names)) != len(names):
-        raise RecordError("the block has a series twice")
+    names = tuple((series.meter, series.measurand.value) for series in named_series(meters, measurand_codes))
     key = hashlib.blake2b(msgspec.msgpack.encode(names), digest_size=_KEY_BYTES).digest()
     return Layout(key, names, _QUANTA_PER_UNIT[np.frombuffer(b"".join(measurand_codes), np.uint8)])
 
@@ -134,4 +124,5 @@ def _tick_us(block: ReadingsBlock, count: I64) -> int:
 
 def _building(count: I64, quality: NDArray[np.uint8], polls: int) -> NDArray[np.bool_]:
     """As the gateway's `grid.good_means` has it: a suspect period with every poll counted has no good value."""
-    return (count > 0) & ((quality == Quality.GOOD) | (count < polls))
+    building: NDArray[np.bool_] = (count > 0) & ((quality == Quality.GOOD) | (count < polls))
+    return building

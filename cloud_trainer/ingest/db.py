@@ -12,6 +12,7 @@ from typing import Any, LiteralString, NamedTuple
 
 import psycopg
 
+import cloud_trainer.ingest.arrays  # noqa: F401 - so that psycopg takes arrays
 from cloud_trainer.ingest.entry import Entry, read_entries
 from cloud_trainer.ingest.partitions import Months
 from cloud_trainer.ingest.reading_rows import COPY_READINGS, copy_bytes, reading_rows
@@ -166,7 +167,7 @@ async def _insert_readings(
     async with connection.cursor() as cursor, cursor.copy(COPY_READINGS) as copy:
         await copy.write(copy_bytes(rows, generation_id))
     added = rollup_columns(rows)
-    if added[0]:
+    if added[0].size:
         await connection.execute(UPSERT_ROLLUP, (gateway, *added))
     return numbers
 

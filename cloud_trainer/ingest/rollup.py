@@ -5,9 +5,10 @@ step, and two blocks of one period (a gateway restarted within it) are both in. 
 values they are made of. A row that holds nothing but suspect values stays out, as it does on the gateway.
 """
 
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cloud_trainer.ingest.reading_rows import ReadingRows
 from firmware_bridge.reading import US_PER_S
@@ -17,7 +18,7 @@ from gateway.contract.inputs import STEP_US
 UPSERT_ROLLUP: LiteralString = """
 INSERT INTO rollup_15min AS kept (gateway_id, series_id, step_start, total, minimum, maximum, count, covered_s)
 SELECT %b, series_id, instant(step_us), total, minimum, maximum, count, covered_s
-FROM unnest(%b::integer[], %b::bigint[], %b::double precision[], %b::double precision[], %b::double precision[],
+FROM unnest(%b::bigint[], %b::bigint[], %b::double precision[], %b::double precision[], %b::double precision[],
             %b::bigint[], %b::double precision[])
      AS added (series_id, step_us, total, minimum, maximum, count, covered_s)
 ORDER BY series_id, step_us
@@ -32,18 +33,17 @@ ON CONFLICT (gateway_id, series_id, step_start) DO UPDATE SET
 assert STEP_US == 900 * US_PER_S, "the table's name and the migration say 15 minutes"
 
 
-def rollup_columns(rows: ReadingRows) -> tuple[list[object], ...]:
+def rollup_columns(rows: ReadingRows) -> tuple[NDArray[Any], ...]:
     """What `rows` add, column by column: series, step, sum, minimum, maximum, count, seconds covered."""
     which = np.flatnonzero(rows.building)
-    if not which.size:
-        return ([],) * 7
     step_us = rows.period_start_us - rows.period_start_us % STEP_US
     order = which[np.lexsort((step_us[which], rows.series_id[which]))]
     series_id, step_us, count = rows.series_id[order], step_us[order], rows.count[order]
-    is_first = np.append(True, (series_id[1:] != series_id[:-1]) | (step_us[1:] != step_us[:-1]))
+    is_first = np.ones(len(order), dtype=np.bool_)
+    is_first[1:] = (series_id[1:] != series_id[:-1]) | (step_us[1:] != step_us[:-1])
     first = np.flatnonzero(is_first)
     covered_us = np.minimum(count * rows.tick_us[order], rows.period_us[order])
-    columns = (
+    return (
         series_id[first],
         step_us[first],
         np.add.reduceat(rows.mean[order] * count, first),
@@ -52,4 +52,3 @@ def rollup_columns(rows: ReadingRows) -> tuple[list[object], ...]:
         np.add.reduceat(count, first),
         np.add.reduceat(covered_us, first) / US_PER_S,
     )
-    return tuple(column.tolist() for column in columns)

@@ -48,16 +48,14 @@ class SeriesNumbers:
         Raises:
             RecordError: the gateway has more series than anyone needs.
         """
-        found: Numbers = {}
-        named: dict[tuple[str, str], int] | None = None
-        for layout in layouts:
-            if layout.key in found:
-                continue
-            if (numbers := self._known.get((generation_id, layout.key))) is None:
-                if named is None or not named.keys() >= set(layout.names):
-                    named = await _name_all(connection, gateway, layout)
-                numbers = np.array([named[name] for name in layout.names], dtype=np.int64)
-            found[layout.key] = numbers
+        wanted = {layout.key: layout for layout in layouts}
+        found = {key: self._known[generation_id, key] for key in wanted if (generation_id, key) in self._known}
+        unknown = [layout for key, layout in wanted.items() if key not in found]
+        if unknown:
+            names = {name for layout in unknown for name in layout.names}
+            named = await _name_all(connection, gateway, names)
+            for layout in unknown:
+                found[layout.key] = np.array([named[name] for name in layout.names], dtype=np.int64)
         return found
 
     def remember(self, generation_id: int, numbers: Numbers) -> None:
@@ -70,11 +68,11 @@ class SeriesNumbers:
 
 
 async def _name_all(
-    connection: psycopg.AsyncConnection[Any], gateway: str, layout: Layout
+    connection: psycopg.AsyncConnection[Any], gateway: str, names: set[tuple[str, str]]
 ) -> dict[tuple[str, str], int]:
-    """All series of `gateway`, those of `layout` among them."""
+    """All series of `gateway`, those of `names` among them."""
     named = await _named(connection, gateway)
-    missing = [name for name in layout.names if name not in named]
+    missing = names - named.keys()
     if not missing:
         return named
     if len(named) + len(missing) > SERIES_PER_GATEWAY_MAX:

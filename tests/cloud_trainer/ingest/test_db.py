@@ -3,20 +3,29 @@ import hashlib
 from datetime import UTC, datetime
 
 import msgspec
+import numpy as np
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cloud_trainer.ingest.db import Connection, OtherRecordError, store_batch
+from cloud_trainer.ingest.db import Connection, Known, OtherRecordError, store_batch
 from firmware_bridge.measurand import Measurand
-from gateway.contract.batches import Batch
+from firmware_bridge.reading import MeterId, Series, UtcUs
+from gateway.contract.batches import Acknowledgement, Batch, StoredRecord
+from gateway.contract.raw import pack_raw
 from gateway.contract.records import Record, encode_record
 from tests.sim.cloud_records import GENERATION, POLL_US, START_US, batch, block, one_of_each, power
 
-pytestmark = [pytest.mark.slow, pytest.mark.pg, pytest.mark.usefixtures("gateways")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.pg,
+    pytest.mark.usefixtures("gateways"),
+    pytest.mark.parametrize("server", ["postgres", "debian"], indirect=True),
+]
 
-TABLES = ("record", "reading", "forecast", "anomaly", "decision", "model_report", "status")
+KEPT = ("record", "forecast", "anomaly", "decision", "model_report", "status")
+TABLES = (*KEPT, "reading")
 
 
 async def counts(connection: Connection) -> dict[str, int]:
@@ -97,11 +106,94 @@ async def test_overlapping_batches_add_only_what_is_new(connection: Connection) 
 async def test_another_record_under_a_key_that_is_taken_is_refused_and_nothing_is_stored(
     connection: Connection,
 ) -> None:
-    await store_batch(connection, many(1, 3))
-    copied = batch([power(START_US, [99.0]), power(START_US, [1.0])], first=3)
-    with pytest.raises(OtherRecordError, match="sequence 3 of this store was sent before with other bytes"):
+    await store_batch(connection, many(1, 4))
+    before = await counts(connection)
+    copied = batch([power(START_US, [99.0]), power(START_US, [98.0]), power(START_US, [1.0])], first=3)
+    with pytest.raises(OtherRecordError, match="sequence 3 of this store was sent before with other bytes") as told:
         await store_batch(connection, copied)
-    assert (await counts(connection))["record"] == 3
+    assert told.value.conflict_from == 3
+    assert await counts(connection) == before
+
+
+async def test_what_is_the_same_before_a_conflict_is_not_part_of_it(connection: Connection) -> None:
+    await store_batch(connection, many(1, 4))
+    sent = many(1, 6).records
+    sent[2] = many(9, 9).records[0]
+    sent[2] = StoredRecord(3, sent[2].recorded_us, sent[2].body)
+    with pytest.raises(OtherRecordError) as told:
+        await store_batch(connection, Batch("gw-1", GENERATION, 0, sent))
+    assert told.value.conflict_from == 3
+
+
+async def test_a_gateway_that_nobody_knows_stores_nothing(connection: Connection) -> None:
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        await store_batch(connection, batch(one_of_each(), gateway="stranger"))
+    assert set((await counts(connection)).values()) == {0}
+
+
+async def test_who_is_not_admitted_stores_nothing(connection: Connection) -> None:
+    class SpentError(Exception):
+        pass
+
+    async def refuse(inside: Connection) -> None:
+        await inside.execute("UPDATE gateway SET nonce_us = 7")
+        raise SpentError
+
+    with pytest.raises(SpentError):
+        await store_batch(connection, batch(one_of_each()), admit=refuse)
+    assert set((await counts(connection)).values()) == {0}
+    assert await only_row(connection, "SELECT max(nonce_us) FROM gateway") == (0,)
+
+
+async def test_a_database_put_back_asks_for_what_it_lost_until_it_gets_it(connection: Connection) -> None:
+    async def send(first: int, last: int, acknowledged: int) -> tuple[int, int, int | None]:
+        sent = Batch("gw-1", GENERATION, acknowledged, many(first, last).records)
+        told = await store_batch(connection, sent)
+        return told.acknowledged, told.stored, told.resume_after
+
+    assert await send(1, 4, 0) == (4, 4, None)
+    # 5 to 8 were taken, and lost with the disk
+    assert await send(9, 10, 8) == (10, 2, 4)
+    assert await send(9, 10, 8) == (10, 0, 4), "the answer may have been lost"
+    assert await send(5, 9, 4) == (9, 4, None)
+    assert await send(10, 12, 9) == (12, 2, None)
+    assert (await counts(connection))["record"] == 12
+
+
+async def test_a_generation_that_was_lost_as_a_whole_is_asked_for_from_its_beginning(connection: Connection) -> None:
+    sent = Batch("gw-1", GENERATION, 40, many(41, 42).records)
+    assert (await store_batch(connection, sent)).resume_after == 0
+
+
+async def test_sequences_that_stay_at_home_are_no_loss(connection: Connection) -> None:
+    await store_batch(connection, many(1, 2))
+    sent = Batch("gw-1", GENERATION, 2, many(7, 8).records)
+    assert await store_batch(connection, sent) == Acknowledgement(GENERATION, 8, 2, None)
+    sent = Batch("gw-1", GENERATION, 8, many(11, 11).records)
+    assert await store_batch(connection, sent) == Acknowledgement(GENERATION, 11, 1, None)
+
+
+async def test_a_raw_window_is_kept_packed_with_its_extent(connection: Connection) -> None:
+    ticks = [UtcUs(START_US + i * 1_000_000) for i in range(90)]
+    series = [Series(MeterId("grid"), Measurand.VOLTAGE_V), Series(MeterId("grid"), Measurand.ACTIVE_POWER_W)]
+    values = np.arange(180, dtype=np.float64).reshape(2, 90)
+    (window,) = pack_raw(ticks, series, values, np.zeros((2, 90), dtype=np.uint8), "anomaly")
+    await store_batch(connection, batch([window]))
+    *facts, body = await only_row(
+        connection, "SELECT instant_us(start_at), instant_us(end_at), reason, series, ticks, body FROM raw_window"
+    )
+    assert facts == [START_US, START_US + 89_000_000, "anomaly", 2, 90]
+    assert body == encode_record(window)
+    assert await only_row(connection, "SELECT kind, body FROM record") == ("raw", None)
+
+
+async def test_what_one_process_knows_serves_batch_after_batch(connection: Connection) -> None:
+    known = Known()
+    for number in range(1, 6):
+        await store_batch(connection, many(number, number), known=known)
+    means = "SELECT meter, array_agg(mean ORDER BY sequence) FROM reading GROUP BY meter"
+    found = await (await connection.execute(means)).fetchall()
+    assert dict(found) == {"grid": [1.0, 2.0, 3.0, 4.0, 5.0], "solar": [-1.0] * 5}
 
 
 async def test_sequences_of_another_generation_or_gateway_are_other_records(connection: Connection) -> None:
@@ -177,13 +269,11 @@ def changed(record: Record, data: st.DataObject) -> Record:
     return msgspec.structs.replace(record, **{name: value})
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 async def test_no_record_that_can_be_sent_stops_a_batch(connection: Connection, data: st.DataObject) -> None:
     records = [changed(record, data) for record in one_of_each()]
-    await connection.execute(
-        "TRUNCATE record, generation, block, reading_row, rollup_15min, forecast, anomaly, decision, model_report, status"
-    )
+    await connection.execute(f"TRUNCATE generation, block, reading_row, rollup_15min, {', '.join(KEPT)}".encode())
     await connection.commit()
     acknowledgement = await store_batch(connection, batch(records))
     assert acknowledgement.stored == len(records)
