@@ -191,7 +191,6 @@ class Outbox:
 
     def _wait_s(self, action: Action, heard: Heard, now_s: MonotonicS) -> float | None:
         """Only what was taken ends a row of failures: a cloud that refuses every record is asked ever more rarely."""
-        self._told_until_s = None
         if action in (Action.ADVANCE, Action.HALVE, Action.QUARANTINE, Action.STOP):
             return None
         self.failures += 1

@@ -175,11 +175,11 @@ async def stale_nonce(cloud: CloudServer, exchange: Exchange) -> web.StreamRespo
 
 async def conflict_in_the_middle(cloud: CloudServer, exchange: Exchange) -> web.StreamResponse:
     """The cloud has other bytes from the middle record on: the file here is an old copy. A generation begins."""
-    sequences = [sequence for sequence, _, _ in exchange.batch["records"]]
-    taken = sequences[len(sequences) // 2 :]
-    if any(cloud.has(exchange, sequence) for sequence in taken):
-        return await honest(cloud, exchange)  # its own bytes are no other bytes
-    said = {"error": "sent with other bytes", "hint": "", "conflict_from": taken[0]}
+    records = exchange.batch["records"]
+    middle = records[len(records) // 2][0]
+    if cloud.has_from(exchange, middle):
+        return await honest(cloud, exchange)  # this gateway's own bytes are no other bytes
+    said = {"error": "sent with other bytes", "hint": "", "conflict_from": middle}
     return cloud.sealed(exchange, 409, said)
 
 

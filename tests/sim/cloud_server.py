@@ -172,9 +172,10 @@ class CloudServer:
             "resume_after": complete if is_behind else None,
         }
 
-    def has(self, exchange: Exchange, sequence: int) -> bool:
-        """Whether a record of that sequence is here, in the generation of the batch."""
-        return (exchange.gateway, exchange.batch["generation"], sequence) in self.rows
+    def has_from(self, exchange: Exchange, first: int) -> bool:
+        """Whether a record from that sequence on is here, in the generation of the batch."""
+        whose = (exchange.gateway, exchange.batch["generation"])
+        return any(sequence >= first for *owner, sequence in self.rows if tuple(owner) == whose)
 
     def sealed(self, exchange: Exchange, status: int, said: object, **headers: str) -> web.Response:
         """The signed answer."""
