@@ -11,9 +11,12 @@ from math import inf, isfinite, nan
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from cloud_trainer.database import read_dsn
 from cloud_trainer.ingest.entry import read_entries
+from cloud_trainer.ingest.reading_rows import copy_bytes, reading_rows
+from cloud_trainer.ingest.rollup import rollup_columns
 from cloud_trainer.simulator_log import read_log
 from firmware_bridge.catalog import load_profile
 from firmware_bridge.clock import ScaledClock, SystemClock
@@ -292,10 +295,27 @@ def check_records(data: bytes) -> Hashable:
 def _record(data: bytes) -> Hashable:
     record = decode_record(data)
     if isinstance(record, ReadingsBlock):
-        return "block", len(unpack_block(record))
+        return "block", _expanded(data, record), len(unpack_block(record))
     if isinstance(record, RawBlock):
         return "raw", unpack_raw(record).values.size
     return type(record).__name__
+
+
+def _expanded(data: bytes, block: ReadingsBlock) -> Hashable:
+    """What ingest makes of a block that decodes: nothing, or a row for each of its aggregates."""
+    (entry,) = read_entries(Batch("gw-1", "0" * 32, 0, [StoredRecord(7, UtcUs(1_780_000_000_000_000), data)]))
+    if entry.columns is None:
+        return entry.problem[:20]
+    aggregates = unpack_block(block)
+    columns = entry.columns
+    assert columns.count.tolist() == [one.count for one in aggregates]
+    rows = reading_rows([(7, block, columns, np.arange(len(aggregates)))])
+    valued = int((columns.count > 0).sum())
+    assert len(copy_bytes(rows, 1)) == 21 + 92 * valued + 68 * (len(aggregates) - valued)
+    added = rollup_columns(rows)
+    assert added[5].sum() == columns.count[columns.building].sum()
+    assert all(np.isfinite(column).all() for column in added)
+    return min(valued, 3), bool(columns.building.all())
 
 
 def check_batches(data: bytes) -> Hashable:
