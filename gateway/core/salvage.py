@@ -16,6 +16,7 @@ from firmware_bridge.reading import UtcUs
 from gateway.contract.records import RECORD_BYTES_MAX, Record, RecordError, decode_record
 from gateway.core.sqlite_pages import (
     Cell,
+    Content,
     PageError,
     Pages,
     Value,
@@ -52,9 +53,13 @@ class _Place(NamedTuple):
     """Where a record lies: its row, and the pages that the row goes on."""
 
     pages: Pages
-    image: memoryview
+    leaf: int | memoryview
     at: int
     boot: int | None
+
+    def cell(self) -> Cell:
+        """The row, read anew: to keep the pages of all records would take as much memory as the file."""
+        return cell_at(self.pages.image(self.leaf) if isinstance(self.leaf, int) else self.leaf, self.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +78,9 @@ class Salvaged:
     def records(self) -> Iterator[SalvagedRecord]:
         """Every record, each sequence once, rising; read from the file while it is asked for."""
         for sequence, place in sorted(self._places.items()):
-            record = _record(place.pages, cell_at(place.image, place.at), Counter())
-            assert record is not None, "this row was read before"
-            assert record.sequence == sequence
-            yield record
+            record = _record(place.pages, place.cell(), Counter())
+            if record is not None and record.sequence == sequence:  # the disk may give less than before
+                yield record
 
     @property
     def last_sequence(self) -> int:
@@ -84,8 +88,11 @@ class Salvaged:
         return max(self._places, default=0)
 
 
-def salvage(database: bytes | memoryview, wal: bytes | memoryview = b"") -> Salvaged:
-    """All that can be proved undamaged of a store's file and its log. Work is bounded by their size."""
+def salvage(database: Content, wal: bytes | memoryview = b"") -> Salvaged:
+    """All that can be proved undamaged of a store's file and its log. Work is bounded by their size.
+
+    `database` is read again when records are asked for, page by page, so it need not fit into memory.
+    """
     log = read_wal(wal)
     page_size = log.page_size or find_page_size(database)
     finds = _Finds()
@@ -93,13 +100,13 @@ def salvage(database: bytes | memoryview, wal: bytes | memoryview = b"") -> Salv
     free = pages.free()
     for number in pages.numbers():
         if number not in free:
-            finds.take(pages, number, pages.image(number))
+            finds.take(pages, number)
     # What lies on a free page was deleted, or moved to a page that may be damaged: no need of what home has.
     for number in free:
-        finds.take(pages, number, pages.image(number), after=finds.acknowledged or 0)
+        finds.take(pages, number, after=finds.acknowledged or 0)
     behind = Pages(database, page_size, log.committed | dict(reversed(log.behind)))
     for number, image in log.behind:
-        finds.take(behind, number, image)
+        finds.take(behind, number, version=image)
     return Salvaged(sorted(finds.generations.items()), finds.acknowledged, finds.places)
 
 
@@ -116,13 +123,18 @@ class _Finds:
     def acknowledged(self) -> int | None:
         return min(self._cursors, default=None)
 
-    def take(self, pages: Pages, number: int, image: memoryview, after: int = 0) -> None:
-        """The rows of a page, of records those behind a sequence."""
+    def take(self, pages: Pages, number: int, *, after: int = 0, version: memoryview | None = None) -> None:
+        """The rows of a page, or of an older version of it; of records those behind a sequence."""
+        leaf = number if version is None else version
+        try:
+            image = pages.image(number) if version is None else version
+        except PageError:
+            return
         cells = leaf_cells(image, is_first=number == 1)
         for at, cell in _rising(cells):
             if (record := _record(pages, cell, self._visits)) is not None:
                 if record.sequence > after:
-                    self._keep(record, _Place(pages, image, at, record.boot))
+                    self._keep(record, _Place(pages, leaf, at, record.boot))
             elif cell.size <= _SMALL_ROW_BYTES_MAX:
                 self._take_row(cell)
 

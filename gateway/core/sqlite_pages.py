@@ -6,7 +6,7 @@ Source: https://www.sqlite.org/fileformat2.html, sections 1 and 2. Our files res
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -26,11 +26,25 @@ _FREE_LIST_AT = 32
 VISITS_MAX = 8
 # Our tables have six columns at most. Rows that claim thousands would cost the square of a page.
 _COLUMNS_MAX = 32
+# The size of pages is found on so many stretches of the file, spread over it: 16 MiB in all.
+_STRETCHES_MAX = 256
 _INTEGER_BYTES = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
 
 Value = int | float | str | bytes | None
 # What a column holds: the classes of SQLite.
 Storage = Literal["null", "integer", "real", "text", "blob"]
+
+
+class Content(Protocol):
+    """The bytes of a file, wherever they lie."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+        ...
+
+    def __getitem__(self, part: slice, /) -> bytes | memoryview:
+        """Some of them."""
+        ...
 
 
 class PageError(ValueError):
@@ -57,8 +71,8 @@ class Column(NamedTuple):
 class Pages:
     """The pages of a file; `newer` are those that its log has a newer version of."""
 
-    def __init__(self, database: bytes | memoryview, page_size: int, newer: Mapping[int, memoryview]) -> None:
-        self._database = memoryview(database)
+    def __init__(self, database: Content, page_size: int, newer: Mapping[int, memoryview]) -> None:
+        self._database = database
         self._size = page_size
         self._newer = newer
 
@@ -76,10 +90,9 @@ class Pages:
         """
         if (newer := self._newer.get(number)) is not None:
             return newer
-        image = self._database[(number - 1) * self._size : number * self._size] if number > 0 else memoryview(b"")
-        if len(image) < self._size:
+        if not 0 < number <= len(self._database) // self._size:
             raise PageError(f"there is no page {number}")
-        return image
+        return memoryview(self._database[(number - 1) * self._size : number * self._size])
 
     def payload(self, cell: Cell, visits: Counter[int]) -> bytes:
         """All bytes of a row, from the pages that it goes on; `visits` counts how often each was gone to.
@@ -260,21 +273,24 @@ def varint(data: bytes | memoryview, at: int) -> tuple[int, int]:
     raise PageError("a number is cut short")
 
 
-def find_page_size(database: bytes | memoryview) -> int:
+def find_page_size(database: Content) -> int:
     """The size under which most pages are leaves as they should be; in doubt what the header says, or 4096.
 
     The header may be damaged where everything else is not, and its word is one of few.
     """
-    view = memoryview(database)
-    told = _integer(view, 16, 2) if len(view) >= FILE_HEADER_BYTES and view[:16] == _MAGIC else 0
+    head = memoryview(database[0:FILE_HEADER_BYTES])
+    told = _integer(head, 16, 2) if head[:16] == _MAGIC else 0
     told = 65_536 if told == 1 else told
     sizes = ([told] if told in PAGE_SIZES else []) + [size for size in PAGE_SIZES if size != told]
-    return max(sizes, key=lambda size: _sound_leaves(view, size))
+    largest = max(PAGE_SIZES)
+    step = max(1, len(database) // largest // _STRETCHES_MAX) * largest
+    stretches = [memoryview(database[at : at + largest]) for at in range(0, len(database), step)]
+    return max(sizes, key=lambda size: sum(_sound_leaves(stretch, size) for stretch in stretches))
 
 
-def _sound_leaves(database: memoryview, size: int) -> int:
-    firsts = np.frombuffer(database, np.uint8, len(database) // size * size)[::size]
-    return sum(_is_sound(database[page * size : (page + 1) * size]) for page in np.flatnonzero(firsts == _TABLE_LEAF))
+def _sound_leaves(stretch: memoryview, size: int) -> int:
+    pages = (stretch[at : at + size] for at in range(0, len(stretch) // size * size, size))
+    return sum(page[0] == _TABLE_LEAF and _is_sound(page) for page in pages)
 
 
 def _is_sound(image: memoryview) -> bool:
