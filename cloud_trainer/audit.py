@@ -2,7 +2,8 @@
 
 Every row of `reading` says which ticks it covers; the log says what was given out in each. Count must
 be equal; mean, minimum and maximum within the resolution in which the measurand is stored. Sequences
-must run from 1 without a gap, every record be expanded, and no tick stand in two rows of a series.
+must run from 1 without a gap, which takes a gateway that shares all it records; every record be expanded,
+and no tick stand in two rows of a series.
 
 Where a tick has two answers in the log, a row is right when it fits the last answers or the first. A row
 that the gateway calls suspect may leave out values it did not believe: it is right when it is made of the
@@ -70,7 +71,7 @@ class Mismatch(msgspec.Struct, frozen=True):
 
 
 class Generation(msgspec.Struct, frozen=True):
-    """The sequences of one store of a gateway."""
+    """The sequences of one life of a gateway's store: a stretch of the gateway's one count."""
 
     generation: str
     records: int
@@ -79,8 +80,8 @@ class Generation(msgspec.Struct, frozen=True):
 
     @property
     def is_gapless(self) -> bool:
-        """From 1 without a gap; the key forbids a sequence to stand twice."""
-        return (self.first, self.last) == (1, self.records)
+        """Without a gap in itself; the key forbids a sequence to stand twice."""
+        return self.last - self.first + 1 == self.records
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +124,13 @@ class Audit:
 
     @property
     def is_gapless(self) -> bool:
-        """Whether there are records, and all generations are gapless."""
-        return bool(self.generations) and all(generation.is_gapless for generation in self.generations)
+        """Whether there are records, from 1 on without a gap: each generation in itself, and from one to the next."""
+        reach = 0
+        for generation in sorted(self.generations, key=lambda one: one.first):
+            if not generation.is_gapless or generation.first > reach + 1:
+                return False
+            reach = max(reach, generation.last)
+        return reach > 0
 
     @property
     def passed(self) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud_trainer.audit import Audit, Rows, audit, compare, overlapping
+from cloud_trainer.audit import Audit, Generation, Rows, audit, compare, overlapping
 from cloud_trainer.database import OwnedGateway
 from cloud_trainer.simulator_log import LoggedSeries
 from firmware_bridge.reading import Quality
@@ -104,6 +104,24 @@ def test_a_tick_answered_twice_fits_its_first_or_its_last_answer(value: float, *
 def test_ticks_in_two_rows_are_found() -> None:
     stored = rows([1, 6, 10, 11], [5, 10, 12, 11], lambda *_: [])
     assert overlapping(stored).tolist() == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("stretches", "is_gapless"),
+    [
+        ([(1, 4, 4)], True),
+        ([(1, 4, 3)], False),
+        ([(2, 4, 3)], False),
+        ([(5, 9, 5), (1, 4, 4)], True),
+        ([(1, 4, 4), (6, 9, 4)], False),
+        # an old copy of the store was put back: what was sent since is there twice, by other names
+        ([(1, 9, 9), (4, 12, 9)], True),
+        ([], False),
+    ],
+)
+def test_generations_are_stretches_of_one_count(stretches: list[tuple[int, int, int]], *, is_gapless: bool) -> None:
+    generations = [Generation(str(i), records, first, last) for i, (first, last, records) in enumerate(stretches)]
+    assert Audit(GATEWAY, generations, {}, 0).is_gapless == is_gapless
 
 
 @pytest.fixture
