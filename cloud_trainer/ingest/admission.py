@@ -67,9 +67,17 @@ class Instances:
 
 
 async def admit(
-    connection: Connection, known: KnownGateway, request: SignedRequest, *, issued_us: int, now_us: int
+    connection: Connection,
+    known: KnownGateway,
+    request: SignedRequest,
+    *,
+    issued_us: int,
+    now_us: int,
+    is_upload: bool = True,
 ) -> bool:
     """Use up the nonce issued at `issued_us`, in the caller's transaction; whether the gateway is suspect since now.
+
+    Only uploads tell which start of the gateway's program lives: a command beside it is a program of its own.
 
     Raises:
         RevokedError: it may not send any more.
@@ -89,8 +97,8 @@ async def admit(
     if issued_us <= used_us:
         raise UsedNonceError(used_us)
     instances = Instances(present, tuple(before))
-    is_back = instances.is_back(request.instance)
-    after = instances.seen(request.instance)
+    is_back = is_upload and instances.is_back(request.instance)
+    after = instances.seen(request.instance) if is_upload else instances
     await connection.execute(
         _NOTE, facts | {"instance": after.present, "before": list(after.before), "suspect": is_back}
     )

@@ -87,7 +87,7 @@ class Endpoints:
         try:
             request = decode_message(body, RotateRequest)
             async with self._connection() as connection, connection.transaction():
-                await self._admit(connection, caller, known)
+                await self._admit(connection, caller, known, is_upload=False)
                 rotated = await rotate(
                     connection,
                     request,
@@ -130,11 +130,15 @@ class Endpoints:
         )
         return Answer(HTTPStatus.OK, encode_message(enrolled))
 
-    async def _admit(self, connection: Connection, caller: Caller, known: KnownGateway) -> None:
+    async def _admit(
+        self, connection: Connection, caller: Caller, known: KnownGateway, *, is_upload: bool = True
+    ) -> None:
         """The caller's admission, in the transaction of its work."""
         now_us = self._clock.utc_us()
         try:
-            is_suspect = await admit(connection, known, caller.claimed, issued_us=caller.issued_us, now_us=now_us)
+            is_suspect = await admit(
+                connection, known, caller.claimed, issued_us=caller.issued_us, now_us=now_us, is_upload=is_upload
+            )
         except UsedNonceError as error:
             caller.used_us = error.used_us
             raise spent(str(error)) from error
