@@ -10,9 +10,9 @@ import getpass
 import platform
 import re
 import sys
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import msgspec
 
@@ -25,11 +25,10 @@ from gateway.contract.records import TEXT_CHARACTERS_MAX
 from gateway.contract.signatures import key_id
 from gateway.shell.identity import IdentityFolder
 
-Answer = TypeVar("Answer")
-
 _KEY_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 # A code has 24 characters as it is shown; whoever pipes more pipes something else.
 _TYPED_CHARACTERS_MAX = 200
+_COMPARE = "Its operator sees the keys of the cloud by `smartwatts-trainer server-key list`: compare them now.\n"
 # What a Raspberry Pi says of itself.
 _MODEL_FILE = Path("/proc/device-tree/model")
 
@@ -85,7 +84,7 @@ def run_enroll(arguments: argparse.Namespace) -> int:
         _complete(ask(code))
     _say(_told(config, folder), as_json=arguments.json, first="this gateway is enrolled")
     if pinned is None and not arguments.json:
-        sys.stdout.write("Compare the key of the cloud with what its operator tells: it is believed from now on.\n")
+        sys.stdout.write(_COMPARE)
     return Exit.OK
 
 
@@ -144,19 +143,19 @@ def _typed_code() -> str:
     Raises:
         SettingError: it cannot be one; does not repeat it.
     """
-    typed = getpass.getpass("Claim code: ") if sys.stdin.isatty() else sys.stdin.readline(_TYPED_CHARACTERS_MAX)
+    try:
+        typed = getpass.getpass("Claim code: ") if sys.stdin.isatty() else sys.stdin.readline(_TYPED_CHARACTERS_MAX)
+    except (EOFError, UnicodeDecodeError):
+        typed = ""
     try:
         return read_code(typed)
     except EnrolmentError as error:
         raise SettingError("code", "(not shown)", f"is none: {error}", "type it as it was given") from error
 
 
-def _complete(work: Awaitable[Answer]) -> Answer:
-    async def run() -> Answer:
-        return await work
-
+def _complete(work: Coroutine[Any, Any, None]) -> None:
     with asyncio.Runner(loop_factory=LookupLoop) as runner:
-        return runner.run(run())
+        runner.run(work)
 
 
 def _hardware() -> str:
