@@ -1,174 +1,254 @@
-"""The store's file: who may open it, how it is set up, and what becomes of one that is damaged."""
+"""One file of the store, open: its transactions, and the truth about where it stands after each of them."""
 
-import fcntl
+import asyncio
 import logging
-import os
-import secrets
-import sqlite3
-from dataclasses import dataclass
-from importlib.resources import files
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Self
 
-import aiosqlite
-import msgspec
-
-from firmware_bridge.errors import ConflictError, SettingError
 from firmware_bridge.reading import UtcUs
-from gateway.contract.batches import Generation
+from gateway import SOFTWARE
+from gateway.contract.batches import StoredRecord
+from gateway.contract.records import Record, StatusEvent, StatusRecord, encode_record
+from gateway.shell.card_ring import PendingRecord
+from gateway.shell.database import Connect, Database, Row, StorageError
+from gateway.shell.generations import Generation, stretch
+from gateway.shell.store_folder import file_bytes, identity, log_of, touch
+from gateway.shell.store_position import Position, find_oldest, move_cursor, read_position
+from gateway.shell.store_schema import prepare
 
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 1
-# "SWEg": tells the file from any other SQLite database.
-APPLICATION_ID = 0x53574567
-# The connection is ours alone; five seconds cover a backup tool that holds the file for a moment.
-_BUSY_MS = 5000
-# A WAL beyond this is cut back at the next checkpoint, so that a burst does not keep the card full.
-_WAL_BYTES_MAX = 8 * 1024 * 1024
-# Extended error codes of SQLite carry the primary one in their lowest byte.
-_PRIMARY_CODE = 0xFF
-# The card, the rights or another program is at fault, and not what the file holds.
-_OUTSIDE = frozenset(
-    getattr(sqlite3, f"SQLITE_{name}")
-    for name in ("PERM", "BUSY", "LOCKED", "NOMEM", "READONLY", "IOERR", "FULL", "CANTOPEN")
-)
-_MAKE_ROOM = "make room, or give the service the right to write there"
+# Real seconds that a start spends on looking whether the file is whole: what is damaged behind that is
+# found when it is read.
+CHECK_S_MAX = 10.0
+# Read beyond what a batch takes: at most this many records, of 256 KiB at most.
+_BATCH_FETCH_ROWS = 16
+_READINGS_FETCH_ROWS = 64
 
 
-@dataclass(slots=True)
-class Position:
-    """Where the file stands: the last sequence, the cursor, and when the record after it was written."""
+class StoreFile:
+    """A connection to one file. Every change is a transaction; one that failed leaves the position as in the file."""
 
-    last: int
-    acknowledged: int
-    oldest_us: UtcUs | None
+    def __init__(self, path: Path, database: Database) -> None:
+        self.path, self.database = path, database
+        self.position = Position([], 0, 0)
+        self._place: tuple[int, ...] | None = None
+        self._is_settled = True
+        # of these kinds nothing waits up to that sequence
+        self._passed = (frozenset[str](), 0)
 
+    @classmethod
+    async def open(cls, path: Path, connect: Connect) -> Self:
+        """Connect to the file at `path`, made when missing; nothing is read before `examine`.
 
-def lock_folder(folder: Path) -> int:
-    """Hold the folder for this process; a second gateway on it would break the one-writer law.
+        Raises:
+            StorageError: the card is away.
+            SettingError: the file cannot be used.
+        """
+        touch(path)
+        return cls(path, await connect(path))
 
-    Raises:
-        ConflictError: another gateway holds it.
-        SettingError: it cannot be used.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / "store.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise _unusable(folder, error.strerror) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock)
-        next_step = "stop the other one or give this one its own folder"
-        raise ConflictError("store.folder", str(folder), "is in use by another gateway", next_step) from error
-    return lock
+    async def examine(self, *, check: bool) -> None:
+        """See what the file is, and make a store of an empty one; its generations are then still to be begun.
 
+        Raises:
+            StorageError: the card is away, or the file is damaged.
+            SettingError: it is from a newer version.
+        """
+        if file_bytes(self.path) and not self.path.stat().st_size:
+            raise StorageError("the file is empty, and its log is not", None)  # SQLite would throw that away
+        await prepare(self.database, self.path)
+        if check:
+            await _check(self.database)
+        await self.reread()
+        if not self.position.generations and (self.position.last or self.position.acknowledged):
+            raise StorageError("this store has no generation", None)
+        self._place = identity(self.path)
 
-async def open_file(path: Path, now_us: UtcUs) -> tuple[aiosqlite.Connection, str, Position]:
-    """A connection to the store at `path`, its generation, and where it stands; made when missing.
+    async def reread(self) -> None:
+        """Read where the file stands."""
+        self.position = await read_position(self.database)
+        self._passed = (frozenset(), 0)
+        self._is_settled = True
 
-    A damaged file is moved aside, kept, and a new generation begun.
+    async def close(self) -> None:
+        """Let go of the file."""
+        await self.database.close()
 
-    Raises:
-        SettingError: the file cannot be written, or is from a newer version.
-    """
-    try:
-        # SQLite says less about a file it cannot open, and aiosqlite leaves a thread behind.
-        path.open("ab").close()
-        return await _connect(path, now_us)
-    except OSError as error:
-        raise _unusable(path.parent, error.strerror) from error
-    except sqlite3.DatabaseError as error:
-        if getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE in _OUTSIDE:
-            raise _unusable(path.parent, error) from error
-        aside = _move_aside(path, now_us)
-        log.error("store damaged, moved aside, new generation begun: file=%s error=%s", aside, error)  # noqa: TRY400
-        return await _connect(path, now_us)
+    def is_in_place(self) -> bool:
+        """Whether the file at the path is still the one that is open, and the log beside it the one that is written.
 
+        Raises:
+            StorageError: the disk does not say.
+        """
+        return self._place is None or identity(self.path) == self._place
 
-def _unusable(folder: Path, reason: object) -> SettingError:
-    return SettingError("store.folder", str(folder), f"cannot be used ({reason})", _MAKE_ROOM)
+    def owns_log(self) -> bool:
+        """Whether the log at the path is the one that is open."""
+        try:
+            return self._place is not None and log_of(self.path).stat().st_ino == self._place[-1]
+        except OSError:
+            return False
 
+    @property
+    def bytes(self) -> int:
+        """What the file takes on its disk."""
+        return file_bytes(self.path)
 
-async def _connect(path: Path, now_us: UtcUs) -> tuple[aiosqlite.Connection, str, Position]:
-    connection = await aiosqlite.connect(path)
-    try:
-        is_new = await _single(connection, "SELECT count(*) FROM sqlite_master") == 0
-        if is_new:
-            await connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # before the first table, or never
-        else:
-            await _refuse_unknown(connection, path)
-        for setting in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            f"busy_timeout={_BUSY_MS}",
-            f"journal_size_limit={_WAL_BYTES_MAX}",
-            "temp_store=MEMORY",
-        ):
-            await connection.execute(f"PRAGMA {setting}")
-        if is_new:
-            await _create(connection, now_us)
-        return connection, await _generation(connection), await read_position(connection)
-    except BaseException:
-        await connection.close()
-        raise
+    @property
+    def is_settled(self) -> bool:
+        """Whether `position` is what the file says."""
+        return self._is_settled
 
+    async def settle(self) -> None:
+        """End what an interrupted transaction left, and read where the file stands.
 
-async def _refuse_unknown(connection: aiosqlite.Connection, path: Path) -> None:
-    if await _single(connection, "PRAGMA application_id") != APPLICATION_ID:
-        raise sqlite3.DatabaseError("this is not a store of ours")
-    version = await _single(connection, "PRAGMA user_version")
-    if version != SCHEMA_VERSION:
-        raise SettingError(
-            "store.folder",
-            str(path.parent),
-            f"holds a store of version {version}, this gateway knows {SCHEMA_VERSION}",
-            "install the gateway that wrote it, or give another folder",
+        Raises:
+            StorageError: it does not say.
+        """
+        if not self._is_settled:
+            await self.database.rollback()
+            await self.reread()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Database]:
+        """One change: durable on leaving, or taken back whole.
+
+        Within it `position` is changed as the file is. After a failure or a cancellation nobody but the file
+        knows how far the commit came, so it is asked.
+        """
+        await self.settle()
+        self._is_settled = False
+        try:
+            await self.database.execute("BEGIN IMMEDIATE")
+            yield self.database
+            await self.database.commit()
+        except BaseException:
+            with suppress(StorageError):
+                await self.settle()
+            raise
+        self._is_settled = True
+
+    async def append(self, records: Sequence[PendingRecord]) -> None:
+        """Write `records` in one transaction, with the next sequences."""
+        async with self.transaction():
+            await self.insert(records)
+
+    async def insert(self, records: Sequence[PendingRecord]) -> None:
+        """Within a transaction: write `records` with the next sequences."""
+        at, first = self.position, self.position.last + 1
+        await self.database.execute_many(
+            "INSERT INTO record VALUES (?, ?, ?, ?, ?)",
+            [(first + index, one.recorded_us, one.kind, one.body, one.boot) for index, one in enumerate(records)],
+        )
+        at.last += len(records)
+        for one in records:
+            if at.oldest_us is None and at.goes_home(one.kind):
+                at.oldest_us = one.recorded_us
+            at.add(one.kind, len(one.body))
+
+    async def note(self, event: StatusEvent, detail: str, now_us: UtcUs) -> None:
+        """Within a transaction: record what happened to the store."""
+        await self.insert([pending(StatusRecord(now_us, event, SOFTWARE, detail), now_us, None)])
+
+    async def begin(self, generations: list[Generation], acknowledged: int) -> None:
+        """Within a transaction: these are the generations, and the cursor stands there."""
+        await self.database.execute("DELETE FROM generation")
+        await self.database.execute_many("INSERT INTO generation VALUES (?, ?)", generations)
+        self.position.generations = generations
+        self.position.last = max(self.position.last, generations[-1].first - 1, acknowledged)
+        await self.move_cursor(acknowledged)
+
+    async def move_cursor(self, sequence: int) -> None:
+        """Within a transaction: everything up to `sequence` is at home, and nothing behind it."""
+        if sequence < self.position.acknowledged:
+            self._passed = (frozenset(), 0)
+        await move_cursor(self.database, self.position, sequence)
+
+    async def share(self, kinds: frozenset[str]) -> None:
+        """Remember which kinds are asked for to go home from here on."""
+        text = kinds_text(kinds)
+        if text == self.position.kinds:
+            return
+        async with self.transaction() as database:
+            # Until somebody asks for the first time nothing has gone: the first answer holds from the beginning.
+            first = 0 if self.position.kinds is None else self.position.acknowledged + 1
+            await database.execute("INSERT OR REPLACE INTO shared VALUES (?, ?)", (first, text))
+            self.position.kinds = text
+            await find_oldest(database, self.position)
+
+    async def waiting(
+        self, kinds: frozenset[str], records_max: int, bytes_max: int, after: int, skipped: frozenset[int]
+    ) -> list[StoredRecord]:
+        """The oldest records of `kinds` behind `after`, of one generation; up to the first that has no right stamp.
+
+        At least one, when there is any, then as many as the limits allow. Those in quarantine and `skipped` are
+        passed over.
+        """
+        taken: list[StoredRecord] = []
+        size, behind = 0, None
+        after = max(after, self._passed[1] if kinds == self._passed[0] else 0)
+        while rows := await self._waiting_rows(kinds, after):
+            for sequence, recorded_us, body, boot in rows:
+                after = sequence
+                if sequence in skipped:
+                    continue
+                if not taken:
+                    self._passed = (kinds, sequence - 1)
+                    _, _, behind = stretch(self.position.generations, sequence)
+                size += len(body)
+                is_other = behind is not None and sequence >= behind
+                if boot is not None or is_other or (taken and size > bytes_max):
+                    return taken
+                taken.append(StoredRecord(sequence, UtcUs(recorded_us), body))
+                if len(taken) == records_max:
+                    return taken
+        if not taken:
+            self._passed = (kinds, self.position.last)
+        return taken
+
+    async def readings_before(self, sequence: int) -> list[Row]:
+        """Sequence, instant and body of some blocks of readings before `sequence`, the newest first."""
+        return await self.database.query(
+            "SELECT sequence, recorded_us, body FROM record WHERE sequence < ? AND kind = 'readings'"
+            " ORDER BY sequence DESC LIMIT ?",
+            (sequence, _READINGS_FETCH_ROWS),
+        )
+
+    async def _waiting_rows(self, kinds: frozenset[str], after: int) -> list[Row]:
+        return await self.database.query(
+            "SELECT sequence, recorded_us, body, boot FROM record WHERE sequence > ? AND instr(?, ' ' || kind || ' ')"
+            " AND sequence NOT IN (SELECT sequence FROM quarantine) ORDER BY sequence LIMIT ?",
+            (after, kinds_text(kinds), _BATCH_FETCH_ROWS),
         )
 
 
-async def _create(connection: aiosqlite.Connection, now_us: UtcUs) -> None:
-    schema = files("gateway.shell").joinpath("schema.sql").read_text()
-    generation = secrets.token_hex(16)
-    await connection.executescript(
-        f"BEGIN; {schema} INSERT INTO store VALUES ('{generation}', {now_us});"  # noqa: S608 - hex and an integer
-        f" PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
-    )
-    # The tables themselves must be in the file before anything is acknowledged.
-    await connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+def pending(record: Record, now_us: UtcUs, boot: int | None) -> PendingRecord:
+    """`record` as it will be stored."""
+    return PendingRecord(now_us, kind_of(record), encode_record(record), boot)
 
 
-async def _generation(connection: aiosqlite.Connection) -> str:
+def kind_of(record: Record) -> str:
+    """The record's kind as stored: the tag of its type."""
+    tag = record.__struct_config__.tag
+    assert isinstance(tag, str)
+    return tag
+
+
+def kinds_text(kinds: frozenset[str]) -> str:
+    """Kinds as the file has them: SQLite looks for one between spaces."""
+    return f" {' '.join(sorted(kinds))} "
+
+
+async def _check(database: Database) -> None:
+    """Look whether the file is whole, as far as `CHECK_S_MAX` goes."""
     try:
-        return msgspec.convert(await _single(connection, "SELECT generation FROM store"), Generation)
-    except msgspec.ValidationError as error:
-        raise sqlite3.DatabaseError(f"this store has no generation: {error}") from error
-
-
-async def read_position(connection: aiosqlite.Connection) -> Position:
-    """Where the file itself says that it stands."""
-    rows = await connection.execute_fetchall(
-        "SELECT (SELECT max(sequence) FROM record), sequence,"
-        " (SELECT recorded_us FROM record WHERE record.sequence = cursor.sequence + 1)"
-        " FROM cursor WHERE name = 'sync'"
-    )
-    last, acknowledged, oldest_us = next(iter(rows), (None, None, None))
-    if not isinstance(acknowledged, int):
-        raise sqlite3.DatabaseError("this store has no cursor")
-    return Position(max(last or 0, acknowledged), acknowledged, oldest_us)
-
-
-async def _single(connection: aiosqlite.Connection, query: str) -> object:
-    """The first value of the first row; None when there is no row."""
-    rows = await connection.execute_fetchall(query)
-    return next(iter(rows), (None,))[0]
-
-
-def _move_aside(path: Path, now_us: UtcUs) -> Path:
-    aside = path.with_name(f"damaged-{now_us}.sqlite")
-    for suffix in ("", "-wal", "-shm"):
-        part = path.with_name(path.name + suffix)
-        if part.exists():
-            part.replace(aside.with_name(aside.name + suffix))
-    return aside
+        async with asyncio.timeout(CHECK_S_MAX):
+            found = await database.query("PRAGMA quick_check(1)")
+    except TimeoutError:
+        log.info("store is large, it was looked through in part: seconds=%.0f", CHECK_S_MAX)
+        return
+    if found != [("ok",)]:
+        raise StorageError(f"quick_check: {found[0][0] if found else 'nothing'}", None)

@@ -14,7 +14,7 @@ LONG_FILES: dict[str, str] = {}
 
 CLOCK = "firmware_bridge/clock.py"
 SERVICES = "gateway/shell/services.py"
-STORE = "gateway/shell/store_file.py"
+STORE = "gateway/shell/database.py"
 
 _TIME = "time time_ns monotonic monotonic_ns perf_counter perf_counter_ns sleep localtime gmtime clock_gettime"
 CLOCK_READERS = frozenset(

@@ -5,13 +5,13 @@ CREATE TABLE store (
   created_us INTEGER NOT NULL
 );
 CREATE TABLE record (
-  sequence INTEGER PRIMARY KEY, -- rises by one, never reused within a generation
+  sequence INTEGER PRIMARY KEY, -- rises, never used again
   recorded_us INTEGER NOT NULL,
   kind TEXT NOT NULL,
   body BLOB NOT NULL
 );
 CREATE TABLE cursor (
   name TEXT PRIMARY KEY,
-  sequence INTEGER NOT NULL     -- everything up to here is acknowledged by the cloud
+  sequence INTEGER NOT NULL     -- of 'sync': everything up to here is acknowledged by the cloud
 ) WITHOUT ROWID;
 INSERT INTO cursor VALUES ('sync', 0);
