@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
-from tests.bench import bus, damage, fairness, path
+from tests.bench import bus, damage, fairness, ingest, path
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ BENCHES: dict[str, Callable[[], Iterator[tuple[str, float, str, float | None]]]]
     "bus": bus.bench,
     "fairness": fairness.bench,
     "damage": damage.bench,
+    "ingest": ingest.bench,
 }
 
 
