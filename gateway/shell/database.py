@@ -161,5 +161,8 @@ def _translated() -> Iterator[None]:
         yield
     except (sqlite3.ProgrammingError, sqlite3.InterfaceError):
         raise  # our own mistake
+    except UnicodeDecodeError as error:
+        # SQLite quotes a damaged schema in what it says, and sqlite3 takes that for text.
+        raise StorageError(f"what SQLite says of this file is no text: {error}", None) from error
     except sqlite3.Error as error:
         raise storage_error(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT), str(error)) from error

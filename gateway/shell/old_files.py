@@ -12,7 +12,7 @@ from gateway.core.salvage import SalvagedRecord, salvage
 from gateway.shell.database import StorageError
 from gateway.shell.generations import Generation, Salvage
 from gateway.shell.store_file import StoreFile
-from gateway.shell.store_folder import file_bytes, log_of
+from gateway.shell.store_folder import file_bytes, log_bytes, log_of
 from gateway.shell.worn_file import WornFile
 
 log = logging.getLogger(__name__)
@@ -20,8 +20,6 @@ log = logging.getLogger(__name__)
 # What is brought over in one transaction: with full blocks of 200 series half a megabyte, which a slow card writes in
 # a tenth of a second.
 STEP_RECORDS = 64
-# SQLite cuts its log back to eight megabytes; one transaction on top of that is far below this.
-_LOG_BYTES_MAX = 64 * 1024 * 1024
 _NO_END = 2**63 - 1
 
 
@@ -115,7 +113,7 @@ class DamagedFile:
         await self.close()
         try:
             self._file = WornFile.open(self._path)
-            salvaged = await asyncio.to_thread(salvage, self._file, _log_bytes(log_of(self._path)))
+            salvaged = await asyncio.to_thread(salvage, self._file, log_bytes(self._path))
         except OSError as error:
             raise StorageError(str(error), "failing") from error
         self._records = iter(salvaged.records)
@@ -138,14 +136,3 @@ class DamagedFile:
         if self._file is not None:
             self._file.close()
             self._file = None
-
-
-def _log_bytes(path: Path) -> bytes:
-    """The log of a damaged file, as far as it can be read and a log of ours can be long."""
-    if not path.exists():
-        return b""
-    file = WornFile.open(path)
-    try:
-        return file[0:_LOG_BYTES_MAX]
-    finally:
-        file.close()

@@ -11,10 +11,11 @@ from firmware_bridge.reading import UtcUs
 from gateway import SOFTWARE
 from gateway.contract.batches import StoredRecord
 from gateway.contract.records import Record, StatusEvent, StatusRecord, encode_record
+from gateway.core.sqlite_wal import read_wal
 from gateway.shell.card_ring import PendingRecord
 from gateway.shell.database import Connect, Database, Row, StorageError
 from gateway.shell.generations import Generation, stretch
-from gateway.shell.store_folder import file_bytes, identity, log_of, touch
+from gateway.shell.store_folder import file_bytes, identity, log_bytes, log_of, refused, touch
 from gateway.shell.store_position import Position, find_oldest, move_cursor, read_position
 from gateway.shell.store_schema import prepare
 
@@ -59,6 +60,8 @@ class StoreFile:
         """
         if file_bytes(self.path) and not self.path.stat().st_size:
             raise StorageError("the file is empty, and its log is not", None)  # SQLite would throw that away
+        if check:
+            self._examine_log()
         await prepare(self.database, self.path)
         if check:
             await _check(self.database)
@@ -66,6 +69,15 @@ class StoreFile:
         if not self.position.generations and (self.position.last or self.position.acknowledged):
             raise StorageError("this store has no generation", None)
         self._place = identity(self.path)
+
+    def _examine_log(self) -> None:
+        try:
+            log_is_damaged = read_wal(log_bytes(self.path)).hides_commits
+        except OSError as error:
+            raise refused(self.path.parent, error) from error
+        if log_is_damaged:
+            # SQLite would end the log at the first of them, and not say so.
+            raise StorageError("commits stand in its log behind a damaged one", None)
 
     async def reread(self) -> None:
         """Read where the file stands."""

@@ -9,9 +9,12 @@ from firmware_bridge.errors import ConflictError, SettingError
 from firmware_bridge.reading import UtcUs
 from gateway.shell.database import Card, StorageError
 from gateway.shell.durable import sync_folder
+from gateway.shell.worn_file import WornFile
 
 FILE_NAME = "store.sqlite"
 _LOCK_NAME = "store.lock"
+# SQLite cuts its log back to eight megabytes; one transaction on top of that is far below this.
+_LOG_BYTES_MAX = 64 * 1024 * 1024
 _WAL, _SHM = "-wal", "-shm"
 # Errors of the disk under the folder. All others, such as a missing permission, an installer must mend.
 _CARD_ERRORS: dict[int, Card] = {
@@ -137,6 +140,21 @@ def move_aside(path: Path, name: str) -> None:
 def log_of(path: Path) -> Path:
     """Where SQLite keeps the log of the file at `path`."""
     return _beside(path, _WAL)
+
+
+def log_bytes(path: Path) -> bytes:
+    """The log of the file at `path`, as far as it can be read and a log of ours can be long; b"" when there is none.
+
+    Raises:
+        OSError: it cannot be opened, or its disk is gone.
+    """
+    if not log_of(path).exists():
+        return b""
+    file = WornFile.open(log_of(path))
+    try:
+        return file[0:_LOG_BYTES_MAX]
+    finally:
+        file.close()
 
 
 def forget_log(path: Path) -> None:

@@ -4,7 +4,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from firmware_bridge.errors import SettingError
-from gateway.shell.database import Database, StorageError
+from gateway.shell.database import Database, Row, StorageError, connect_sqlite
 
 # "SWEg": tells the file from any other SQLite database.
 APPLICATION_ID = 0x53574567
@@ -21,6 +21,7 @@ _SETTINGS = (
     # Debian's SQLite overwrites what is deleted: that would write each record to the card a second time.
     "secure_delete=FAST",
 )
+_TABLES = "SELECT name, sql FROM sqlite_master ORDER BY name"
 
 
 def migrations() -> list[str]:
@@ -39,7 +40,7 @@ async def prepare(database: Database, path: Path) -> None:
         SettingError: it is from a newer version.
     """
     scripts = migrations()
-    version = await _version(database, path, len(scripts))
+    version = await _version(database, path, scripts)
     if version == 0:
         await database.execute("PRAGMA auto_vacuum=INCREMENTAL")  # before the first table, or never
     for setting in _SETTINGS:
@@ -53,14 +54,19 @@ async def prepare(database: Database, path: Path) -> None:
     await database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-async def _version(database: Database, path: Path, newest: int) -> int:
+async def _version(database: Database, path: Path, scripts: list[str]) -> int:
     """The version of the file, 0 for one without tables."""
-    if await _number(database, "SELECT count(*) FROM sqlite_master") == 0:
+    if not await database.query(_TABLES):
+        # Tables made on top of what lies there would write over it.
+        if await _number(database, "PRAGMA page_count") > 1:
+            raise StorageError("its tables are gone", None)
         return 0
     if await _number(database, "PRAGMA application_id") != APPLICATION_ID:
         raise StorageError("this is not a store of ours", None)
-    version = await _number(database, "PRAGMA user_version")
+    version, newest = await _number(database, "PRAGMA user_version"), len(scripts)
     if version > newest:
+        if await database.query(_TABLES) == await _tables_made_by(scripts):
+            raise StorageError(f"its tables are of version {newest}, and its header says {version}", None)
         raise SettingError(
             "store.folder",
             str(path.parent),
@@ -68,6 +74,16 @@ async def _version(database: Database, path: Path, newest: int) -> int:
             "install the gateway that wrote it, or give another folder",
         )
     return max(version, 1)
+
+
+async def _tables_made_by(scripts: list[str]) -> list[Row]:
+    """The tables of a file that has just been made."""
+    model = await connect_sqlite(Path(":memory:"))
+    try:
+        await model.script("".join(scripts))
+        return await model.query(_TABLES)
+    finally:
+        await model.close()
 
 
 async def _number(database: Database, query: str) -> int:
