@@ -22,8 +22,9 @@ from firmware_bridge.clock import Clock, SystemClock
 
 # Beyond those that store, for lookups, enrolments and health.
 _OTHER_CONNECTIONS = 2
-# Seconds a request waits for a connection: each is busy for well below a second.
-_POOL_S_MAX = 3.0
+# Tries to connect end after this, and the next request begins anew: else the pool would wait twice as long each
+# time, and a database that is back after an hour would not be found for minutes.
+_RECONNECT_S = 1.0
 # What a stop waits for requests that are being answered.
 _STOP_S_MAX = 2.0
 # What a refused sender may go on sending before it is cut, seconds: it reads the answer first.
@@ -91,7 +92,8 @@ def _pool(dsn: str, limits: Limits) -> AsyncConnectionPool[Connection]:
         min_size=1,
         max_size=limits.stores_max + _OTHER_CONNECTIONS,
         max_waiting=limits.waiting_max,
-        timeout=_POOL_S_MAX,
+        timeout=limits.connect_s_max,
+        reconnect_timeout=_RECONNECT_S,
         open=False,
         configure=lambda connection: _configure(connection, limits),
         # a server that was started anew is used at once, not after one failure for each connection

@@ -56,7 +56,7 @@ class Door:
         async def get_health(_: web.Request) -> web.Response:
             return _plain(Answer(HTTPStatus.OK, b'{"status":"ok"}') if await is_healthy() else _away().answer)
 
-        app = web.Application(middlewares=[_watch, _explain])
+        app = web.Application(middlewares=[watch, _explain])
         app.router.add_get(NONCE_PATH, self._get_nonce)
         app.router.add_get(HEALTH_PATH, get_health)
         app.router.add_post(BATCHES_PATH, self._signed("batches", self._batch))
@@ -77,6 +77,7 @@ class Door:
 
         async def store(body: bytes) -> Answer:
             self._gatekeeper.prove(caller, self._target(request), body, known)
+            self._metrics.body_bytes.inc(len(body))
             return await self._endpoints.take_batch(caller, known, body)
 
         return await self._with_body(caller, request, PACKED, self._limits.batch_bytes_max, store)
@@ -192,7 +193,7 @@ class Door:
 
 
 @web.middleware
-async def _watch(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def watch(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Tell the connection that it is being used."""
     connection = connection_of(request)
     if connection is None:

@@ -43,6 +43,8 @@ class Limits:
     # Others wait for their turn: so many, for so long.
     waiting_max: int = 256
     waiting_s_max: float = 5.0
+    # For a connection to the database: each is busy for well below a second.
+    connect_s_max: float = 3.0
     # For the database to take a batch; waiting included, an answer comes before a gateway gives up after 30 s.
     store_s_max: float = 8.0
     # A gateway sends every five minutes and is done within a second: this serves tens of thousands of them.

@@ -73,7 +73,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         try:
-            context.load_cert_chain(self.tls_cert, self.tls_key, password=_refuse_password)
+            # an empty password: else OpenSSL would ask for one, on a terminal that is not there
+            context.load_cert_chain(self.tls_cert, self.tls_key, password="")
         except ssl.SSLError as error:
             problem = f"does not go with {self.tls_key} ({error.reason or error.strerror or 'not PEM'})"
             next_step = "give a PEM certificate and its open key"
@@ -111,7 +112,3 @@ def _check_url(url: str) -> None:
         works = False
     if not works:
         raise SettingError("--public-url", url, "is no address", "write it like https://ingest.example.org")
-
-
-def _refuse_password() -> str:
-    raise ssl.SSLError(0, "the key has a password")

@@ -2,15 +2,20 @@
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
 import psycopg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from prometheus_client.parser import text_string_to_metric_families
 
+from cloud_trainer.ingest.app import Ports, listening
+from cloud_trainer.ingest.limits import Limits
 from cloud_trainer.ingest.server_key import load_keys
+from cloud_trainer.ingest.settings import Settings
 from gateway.contract.batches import (
     Acknowledgement,
     Batch,
@@ -56,6 +61,7 @@ class Sender:
     gateway: str = "gw-1"
     signer: Ed25519Signer = field(default_factory=lambda: Ed25519Signer(Ed25519PrivateKey.generate()))
     instance: str = INSTANCE
+    ports: Ports | None = None
 
     async def nonce(self) -> str:
         async with self.session.get(f"{self.url}/v1/nonce", params={"gateway": self.gateway}) as response:
@@ -63,8 +69,16 @@ class Sender:
             nonce: str = (await response.json())["nonce"]
             return nonce
 
-    async def send(self, batch: Batch, **how: object) -> Reply:
-        return await self.post(encode_batch(batch), **how)  # type: ignore[arg-type]
+    async def send(self, batch: Batch, nonce: str | None = None) -> Reply:
+        return await self.post(encode_batch(batch), nonce=nonce)
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """The figure, from the port of the metrics; 0 when it was never counted."""
+        assert self.ports is not None
+        async with self.session.get(f"http://127.0.0.1:{self.ports.metrics_port}/metrics") as response:
+            families = text_string_to_metric_families(await response.text())
+        samples = [sample for family in families for sample in family.samples]
+        return next((one.value for one in samples if (one.name, one.labels) == (name, labels)), 0.0)
 
     async def post(
         self,
@@ -102,6 +116,13 @@ class Sender:
             nonce=nonce,
             created_s=0,  # nobody decides by it
         )
+
+
+@asynccontextmanager
+async def before_an_ingest(settings: Settings, limits: Limits | None = None) -> AsyncIterator[Sender]:
+    """A gateway that an ingest knows, with these limits."""
+    async with listening(settings, limits=limits) as ports, aiohttp.ClientSession() as session:
+        yield know(settings.dsn, Sender(session, ports.public_url, Path(settings.keys), ports=ports))
 
 
 def know(dsn: str, sender: Sender) -> Sender:

@@ -3,12 +3,10 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import aiohttp
 import pytest
 
-from cloud_trainer.ingest.app import listening
 from cloud_trainer.ingest.settings import Settings
-from tests.sim.signed_sender import Sender, know
+from tests.sim.signed_sender import Sender, before_an_ingest
 
 
 @pytest.fixture
@@ -17,7 +15,7 @@ def settings(dsn: str, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-async def sender(settings: Settings, dsn: str) -> AsyncIterator[Sender]:
+async def sender(settings: Settings) -> AsyncIterator[Sender]:
     """A gateway in front of an ingest with the usual limits."""
-    async with listening(settings) as ports, aiohttp.ClientSession() as session:
-        yield know(dsn, Sender(session, ports.public_url, Path(settings.keys)))
+    async with before_an_ingest(settings) as sender:
+        yield sender
