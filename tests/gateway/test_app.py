@@ -24,6 +24,7 @@ from firmware_bridge.simulator.server import ModbusServer
 from gateway.contract.readings import unpack_block
 from gateway.contract.records import ReadingsBlock, Record, StatusRecord, decode_record
 from gateway.shell.store import FILE_NAME
+from tests.sim.enrolled import enrol
 from tests.sim.home import START_US, gateway_text, living_home
 from tests.sim.model_hosts import model_hosts
 from tests.sim.releases import Publisher
@@ -249,9 +250,11 @@ async def test_it_ends_in_time_although_cloud_updates_model_and_meters_all_hang(
     publisher.publish(1)
     (tmp_path / "root.json").write_bytes(publisher.root)
     async with silent_meters() as bus_port, a_hanging_server() as server:
+        enrol(tmp_path / "data", "gw-1", f"{server.url}/cloud", bytes(32))
         more = f"""
 [sync]
 url = "{server.url}/cloud"
+period_s = 1
 [update]
 url = "{server.url}/bundles"
 root = {json.dumps(str(tmp_path / "root.json"))}
