@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cloud_trainer.ingest.db import Connection, Known, OtherRecordError, store_batch
 from firmware_bridge.measurand import Measurand
 from firmware_bridge.reading import MeterId, Series, UtcUs
-from gateway.contract.batches import Acknowledgement, Batch, StoredRecord
+from gateway.contract.batches import BATCH_RECORDS_MAX, Acknowledgement, Batch, StoredRecord
 from gateway.contract.raw import pack_raw
 from gateway.contract.records import Record, encode_record
 from tests.sim.cloud_records import GENERATION, POLL_US, START_US, batch, block, one_of_each, power
@@ -201,6 +201,13 @@ async def test_sequences_of_another_generation_or_gateway_are_other_records(conn
         sent = batch([power(START_US, [1.0])], gateway=gateway, generation=generation)
         assert (await store_batch(connection, sent)).stored == 1
     assert (await counts(connection))["reading"] == 3
+
+
+async def test_the_largest_batch_is_stored_like_any_other(connection: Connection) -> None:
+    whole = many(1, BATCH_RECORDS_MAX)
+    assert (await store_batch(connection, whole)).stored == BATCH_RECORDS_MAX
+    assert (await store_batch(connection, whole)).stored == 0
+    assert (await counts(connection))["reading"] == 2 * BATCH_RECORDS_MAX
 
 
 async def test_senders_at_the_same_time_add_up_to_one(dsn: str) -> None:
