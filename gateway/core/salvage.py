@@ -14,18 +14,8 @@ from typing import NamedTuple, get_args
 
 from firmware_bridge.reading import UtcUs
 from gateway.contract.records import RECORD_BYTES_MAX, Record, RecordError, decode_record
-from gateway.core.sqlite_pages import (
-    Cell,
-    Content,
-    PageError,
-    Pages,
-    Value,
-    cell_at,
-    columns,
-    find_page_size,
-    leaf_cells,
-    values,
-)
+from gateway.core.sqlite_pages import Cell, Content, Pages, cell_at, find_page_size, leaf_cells
+from gateway.core.sqlite_rows import DamageError, Value, columns, values
 from gateway.core.sqlite_wal import read_wal
 
 KINDS = frozenset(str(one.__struct_config__.tag) for one in get_args(Record))
@@ -128,7 +118,7 @@ class _Finds:
         leaf = number if version is None else version
         try:
             image = pages.image(number) if version is None else version
-        except PageError:
+        except DamageError:
             return
         cells = leaf_cells(image, is_first=number == 1)
         for at, cell in _rising(cells):
@@ -148,7 +138,7 @@ class _Finds:
         """A row of one of the small tables."""
         try:
             row = values(bytes(cell.local))
-        except PageError:
+        except DamageError:
             return
         match cell.rowid, row:
             case int(first), [None, str(generation), *_] if _is_generation(first, generation):
@@ -185,7 +175,7 @@ def _record(pages: Pages, cell: Cell, visits: Counter[int]) -> SalvagedRecord | 
             return None
         row = values(pages.payload(cell, visits))
         return _checked(cell.rowid, row)
-    except (PageError, RecordError):
+    except (DamageError, RecordError):
         return None
 
 

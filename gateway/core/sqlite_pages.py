@@ -1,4 +1,4 @@
-"""The pages of an SQLite file and the rows on them, read without SQLite, whatever else is damaged. Pure.
+"""The pages of an SQLite file and where rows lie on them, read without SQLite, whatever else is damaged. Pure.
 
 A row is found on its leaf page alone: neither the header, nor the schema, nor the pages above are needed.
 Source: https://www.sqlite.org/fileformat2.html, sections 1 and 2. Our files reserve no bytes at the end of a page.
@@ -6,10 +6,11 @@ Source: https://www.sqlite.org/fileformat2.html, sections 1 and 2. Our files res
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from gateway.core.sqlite_rows import DamageError, varint
 from gateway.core.sqlite_wal import PAGE_SIZES
 
 FILE_HEADER_BYTES = 100
@@ -17,22 +18,14 @@ _MAGIC = b"SQLite format 3\0"
 _TABLE_LEAF, _INDEX_LEAF = 13, 10
 _LEAF_HEADER_BYTES = 8
 _CELL_BYTES_MIN = 4
-_VARINT_BYTES_MAX = 9
 _POINTER_FREE_PAGE = 2
 _POINTER_ENTRY_BYTES = 5
 _FREE_LIST_AT = 32
 # An overflow page belongs to one row. Damaged rows and old versions may lead there as well, but a file made to
 # have every row lead everywhere would cost the square of its size.
 VISITS_MAX = 8
-# Our tables have six columns at most. Rows that claim thousands would cost the square of a page.
-_COLUMNS_MAX = 32
 # The size of pages is found on so many stretches of the file, spread over it: 16 MiB in all.
 _STRETCHES_MAX = 256
-_INTEGER_BYTES = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
-
-Value = int | float | str | bytes | None
-# What a column holds: the classes of SQLite.
-Storage = Literal["null", "integer", "real", "text", "blob"]
 
 
 class Content(Protocol):
@@ -47,10 +40,6 @@ class Content(Protocol):
         ...
 
 
-class PageError(ValueError):
-    """The bytes are not what stands in an undamaged file."""
-
-
 class Cell(NamedTuple):
     """A row on a leaf page: its number (None in an index), its size, what of it lies here, where it goes on."""
 
@@ -58,14 +47,6 @@ class Cell(NamedTuple):
     size: int
     local: memoryview
     overflow: int
-
-
-class Column(NamedTuple):
-    """What a column of a row holds, and in how many bytes."""
-
-    storage: Storage
-    size: int
-    code: int
 
 
 class Pages:
@@ -86,26 +67,26 @@ class Pages:
         """The page of that number.
 
         Raises:
-            PageError: there is none.
+            DamageError: there is none.
         """
         if (newer := self._newer.get(number)) is not None:
             return newer
         if not 0 < number <= len(self._database) // self._size:
-            raise PageError(f"there is no page {number}")
+            raise DamageError(f"there is no page {number}")
         return memoryview(self._database[(number - 1) * self._size : number * self._size])
 
     def payload(self, cell: Cell, visits: Counter[int]) -> bytes:
         """All bytes of a row, from the pages that it goes on; `visits` counts how often each was gone to.
 
         Raises:
-            PageError: the pages are not there, or lie on the way of too many rows.
+            DamageError: the pages are not there, or lie on the way of too many rows.
         """
         parts, missing, number = [cell.local], cell.size - len(cell.local), cell.overflow
         while missing > 0:
             image = self.image(number)
             visits[number] += 1
             if visits[number] > VISITS_MAX:
-                raise PageError(f"too many rows go on on page {number}")
+                raise DamageError(f"too many rows go on on page {number}")
             parts.append(image[4 : 4 + missing])
             missing -= len(parts[-1])
             number = _integer(image, 0, 4)
@@ -129,7 +110,7 @@ class Pages:
                 leaves = min(_integer(image, 4, 4), self._size // 4 - 2)
                 yield from (_integer(image, 8 + 4 * index, 4) for index in range(leaves))
                 trunk = _integer(image, 0, 4)
-        except PageError:
+        except DamageError:
             return
 
     def _is_mapped_free(self, number: int) -> bool:
@@ -139,7 +120,7 @@ class Pages:
             return False
         try:
             return self.image(number - place)[_POINTER_ENTRY_BYTES * (place - 1)] == _POINTER_FREE_PAGE
-        except PageError:
+        except DamageError:
             return False
 
 
@@ -156,7 +137,7 @@ def leaf_cells(image: memoryview, *, is_first: bool = False) -> list[tuple[int, 
         place = _integer(image, start + _LEAF_HEADER_BYTES + 2 * index, 2)
         try:
             cells.append((place, cell_at(image, place, is_index=image[start] == _INDEX_LEAF)))
-        except PageError:
+        except DamageError:
             continue
     return cells
 
@@ -165,7 +146,7 @@ def cell_at(image: memoryview, place: int, *, is_index: bool = False) -> Cell:
     """The row at that place of a leaf page.
 
     Raises:
-        PageError: no row can stand there.
+        DamageError: no row can stand there.
     """
     size, at = varint(image, place)
     rowid: int | None = None
@@ -174,7 +155,7 @@ def cell_at(image: memoryview, place: int, *, is_index: bool = False) -> Cell:
     local = _local_bytes(size, len(image), is_index=is_index)
     end = at + local + (4 if local < size else 0)
     if end > len(image):
-        raise PageError("a row goes on behind the end of its page")
+        raise DamageError("a row goes on behind the end of its page")
     overflow = _integer(image, at + local, 4) if local < size else 0
     return Cell(rowid, size, image[at : at + local], overflow)
 
@@ -187,90 +168,6 @@ def _local_bytes(size: int, page_size: int, *, is_index: bool) -> int:
     local_min = (page_size - 12) * 32 // 255 - 23
     local = local_min + (size - local_min) % (page_size - 4)
     return local if local <= local_max else local_min
-
-
-def columns(row: bytes | memoryview) -> tuple[list[Column], int]:
-    """What the columns of a row hold, and where the first begins.
-
-    Raises:
-        PageError: this is no row.
-    """
-    end, at = varint(row, 0)
-    if end > len(row):
-        raise PageError("the head of a row is longer than the row")
-    found: list[Column] = []
-    while at < end:
-        if len(found) == _COLUMNS_MAX:
-            raise PageError(f"a row of more than {_COLUMNS_MAX} columns")
-        code, at = varint(row, at)
-        found.append(_column(code))
-    if at != end:
-        raise PageError("the head of a row ends within a column")
-    return found, end
-
-
-def _column(code: int) -> Column:
-    if code == 0:
-        return Column("null", 0, code)
-    if code in (8, 9):
-        return Column("integer", 0, code)
-    if code == 7:
-        return Column("real", 8, code)
-    if code in _INTEGER_BYTES:
-        return Column("integer", _INTEGER_BYTES[code], code)
-    if code in (10, 11):
-        raise PageError(f"no column has the code {code}")
-    return Column("text" if code % 2 else "blob", (code - 12) // 2, code)
-
-
-def values(row: bytes) -> list[Value]:
-    """The values of a row.
-
-    Raises:
-        PageError: this is no row.
-    """
-    found, at = columns(row)
-    if at + sum(column.size for column in found) != len(row):
-        raise PageError("the columns of a row are not as long as the row")
-    taken = []
-    for column in found:
-        taken.append(_value(column, row[at : at + column.size]))
-        at += column.size
-    return taken
-
-
-def _value(column: Column, data: bytes) -> Value:
-    match column.storage:
-        case "null":
-            return None
-        case "integer":
-            return int.from_bytes(data, "big", signed=True) if data else column.code - 8
-        case "real":
-            return float(np.frombuffer(data, ">f8")[0])
-        case "text":
-            try:
-                return data.decode()
-            except UnicodeDecodeError as error:
-                raise PageError(f"a text is none: {error}") from error
-        case "blob":
-            return data
-
-
-def varint(data: bytes | memoryview, at: int) -> tuple[int, int]:
-    """The number at that place, as a signed one of 64 bits, and where it ends.
-
-    Raises:
-        PageError: the bytes end before the number does.
-    """
-    number = 0
-    for index, byte in enumerate(data[at : at + _VARINT_BYTES_MAX], 1):
-        if index == _VARINT_BYTES_MAX:
-            number = number << 8 | byte
-            return number - (1 << 64 if number >> 63 else 0), at + index
-        number = number << 7 | byte & 0x7F
-        if byte < 0x80:
-            return number, at + index
-    raise PageError("a number is cut short")
 
 
 def find_page_size(database: Content) -> int:

@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 # Real seconds that a start spends on looking whether the file is whole: what is damaged behind that is
 # found when it is read.
 CHECK_S_MAX = 10.0
+# The formats to write and to read, from the header: with a log, as it was before that, and of no file yet. SQLite
+# takes another number for that of a newer SQLite, and the file for one to read only.
+_FORMATS = (b"\2\2", b"\1\1", b"\0\0", b"")
 # Read beyond what a batch takes: at most this many records, of 256 KiB at most.
 _BATCH_FETCH_ROWS = 16
 _READINGS_FETCH_ROWS = 64
@@ -61,7 +64,7 @@ class StoreFile:
         if file_bytes(self.path) and not self.path.stat().st_size:
             raise StorageError("the file is empty, and its log is not", None)  # SQLite would throw that away
         if check:
-            self._examine_log()
+            self._examine_bytes()
         await prepare(self.database, self.path)
         if check:
             await _check(self.database)
@@ -70,13 +73,17 @@ class StoreFile:
             raise StorageError("this store has no generation", None)
         self._place = identity(self.path)
 
-    def _examine_log(self) -> None:
+    def _examine_bytes(self) -> None:
+        """Look for damage that SQLite does not tell."""
         try:
-            log_is_damaged = read_wal(log_bytes(self.path)).hides_commits
+            with self.path.open("rb") as file:
+                formats = file.read(20)[18:]
+            hides_commits = read_wal(log_bytes(self.path)).hides_commits
         except OSError as error:
             raise refused(self.path.parent, error) from error
-        if log_is_damaged:
-            # SQLite would end the log at the first of them, and not say so.
+        if formats not in _FORMATS:
+            raise StorageError(f"its header is damaged: formats={formats.hex()}", None)
+        if hides_commits:
             raise StorageError("commits stand in its log behind a damaged one", None)
 
     async def reread(self) -> None:

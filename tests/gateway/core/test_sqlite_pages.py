@@ -9,17 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.sqlite_pages import (
-    PageError,
-    Pages,
-    Value,
-    cell_at,
-    columns,
-    find_page_size,
-    leaf_cells,
-    values,
-    varint,
-)
+from gateway.core.sqlite_pages import Pages, cell_at, find_page_size, leaf_cells
+from gateway.core.sqlite_rows import DamageError, Value, values
 from gateway.core.sqlite_wal import PAGE_SIZES
 
 NUMBERS = st.integers(-(2**63), 2**63 - 1)
@@ -65,41 +56,6 @@ def test_numbers_of_every_length(number: int):
     assert cell.rowid == number
 
 
-@pytest.mark.parametrize("data", [b"", b"\x80", b"\xff" * 8])
-def test_a_number_cut_short_is_told(data: bytes):
-    with pytest.raises(PageError):
-        varint(data, 0)
-
-
-@pytest.mark.parametrize(
-    "row",
-    [
-        b"",
-        b"\x05",  # a head longer than the row
-        b"\x02\x0a",  # a code that no column has
-        b"\x02\x01",  # a column that is not there
-        b"\x02\x08\x00",  # a byte too many
-        b"\x02\x81\x00",  # a head that ends within a column
-        b"\x02\x0f\xff",  # a text that is none
-        bytes([41]) + bytes(40),  # more columns than any table of ours has
-    ],
-)
-def test_what_is_no_row_is_told(row: bytes):
-    with pytest.raises(PageError):
-        values(row)
-
-
-@given(st.binary(max_size=200))
-def test_any_bytes_are_a_row_or_none(row: bytes):
-    try:
-        found, at = columns(row)
-        taken = values(row)
-    except PageError:
-        return
-    assert len(taken) == len(found)
-    assert at <= len(row)
-
-
 @given(st.binary(min_size=512, max_size=512), st.booleans(), st.sampled_from([b"\x0d", b"\x0a", b""]))
 def test_any_bytes_are_a_page(image: bytes, is_first: bool, kind: bytes):
     start = 100 if is_first else 0
@@ -129,7 +85,7 @@ def test_a_page_that_is_not_there_is_told():
     pages = Pages(database_of([(1, 2, 3)]), 512, {9: memoryview(bytes(512))})
     assert list(pages.numbers()) == [1, 2, 9]
     for number in (-1, 0, 3, 2**32):
-        with pytest.raises(PageError):
+        with pytest.raises(DamageError):
             pages.image(number)
     assert pages.image(9) == bytes(512)
 
@@ -176,7 +132,7 @@ def test_a_page_that_many_rows_go_on_is_given_up():
     visits: Counter[int] = Counter()
     for _ in range(8):
         assert len(pages.payload(cell, visits)) == cell.size
-    with pytest.raises(PageError, match="too many rows"):
+    with pytest.raises(DamageError, match="too many rows"):
         pages.payload(cell, visits)
 
 
@@ -185,5 +141,5 @@ def test_a_row_that_goes_on_for_ever_has_an_end():
     ((_, cell),) = leaf_cells(Pages(bytes(database), 512, {}).image(2))
     at = (cell.overflow - 1) * 512
     database[at : at + 4] = cell.overflow.to_bytes(4, "big")
-    with pytest.raises(PageError):
+    with pytest.raises(DamageError):
         Pages(bytes(database), 512, {}).payload(cell, Counter())

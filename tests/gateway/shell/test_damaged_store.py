@@ -29,6 +29,7 @@ LIMITS = StoreConfig(keep_acknowledged_days=30)
 KINDS = frozenset({"readings", "status"})
 MUTANTS, NIGHTLY_MUTANTS = 60, 1_000
 RECORDS = 90
+HEADER_BYTES = 100
 
 
 class Kept(NamedTuple):
@@ -204,6 +205,19 @@ def is_cut_off(kept: Kept, original: Original, damaged: Files) -> bool:
     hit = [index for index, frame in enumerate(frames) if is_hit(frame, original.files, damaged)]
     mine = [frames.index(place) for place in kept.places if place.is_log]
     return bool(hit and mine) and max(mine) >= hit[0] > commits[-3:][0]
+
+
+async def test_each_byte_of_the_header_may_be_damaged():
+    """One after the other; a file that SQLite would not write to any more is noticed as well."""
+    with folder_in_memory() as folder:
+        original = await original_of(folder, has_log=True)
+        for at in range(HEADER_BYTES):
+            head = bytearray(original.files.database)
+            head[at] = Random(at).choice([0, 1, head[at] ^ 1, head[at] ^ 0x80, 255])
+            damaged = original.files._replace(database=bytes(head))
+            (place := folder / str(at)).mkdir()
+            await assert_survives(place, original, damaged, original.journal)
+            shutil.rmtree(place)
 
 
 async def survive(numbers: range, folder: Path) -> int:
