@@ -11,21 +11,27 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 from firmware_bridge.bridge import Bridge
 from firmware_bridge.clock import open_clock
 from gateway import SOFTWARE
 from gateway.config import Config
-from gateway.contract.inputs import HISTORY_STEPS, STEP_US
 from gateway.contract.records import StatusRecord
 from gateway.loop import Loop
 from gateway.shell import durable
+from gateway.shell.cloud_client import Cloud
+from gateway.shell.counter_file import CounterFile, read_counters
+from gateway.shell.http_exchange import open_session
+from gateway.shell.identity import IdentityFolder
 from gateway.shell.model_service import ModelService
 from gateway.shell.notify import Notifier
+from gateway.shell.recorder import Recorder
 from gateway.shell.services import keep_running
 from gateway.shell.status_page import serve
 from gateway.shell.store import Store
 from gateway.shell.sync_client import SyncClient
+from gateway.shell.timekeeper import Timekeeper
 from gateway.status import status_tree
 
 log = logging.getLogger(__name__)
@@ -41,8 +47,11 @@ class App:
     def __init__(self, config: Config, config_file: Path, port_file: Path | None) -> None:
         """`config_file` is handed to the updater; the page's port is written to `port_file`."""
         self._config, self._config_file, self._port_file = config, config_file, port_file
-        self._clock = open_clock(None if config.clock is None else Path(config.clock.origin))
-        self._bridge = Bridge(config.buses, config.meters, self._clock, config.profile_folders)
+        self._clock = Timekeeper(open_clock(None if config.clock is None else Path(config.clock.origin)))
+        self._folder = Path(config.store.folder)
+        counters = read_counters(self._folder)
+        self._bridge = Bridge(config.buses, config.meters, self._clock, config.profile_folders, counters)
+        self._counters = CounterFile(self._folder, self._bridge, self._clock)
         self._notifier = Notifier()
 
     async def run(self) -> None:
@@ -51,22 +60,23 @@ class App:
         Raises:
             SettingError: something in the configuration cannot work on this machine.
         """
-        config, clock, folder = self._config, self._clock, Path(self._config.store.folder)
+        config, clock, folder = self._config, self._clock, self._folder
         async with AsyncExitStack() as parts:
             parts.callback(self._notifier.close)
             parts.push_async_callback(self._bridge.close)
             self._store = await Store.open(folder, clock.utc_us())
             parts.push_async_callback(self._store.close)
-            self._models = ModelService(folder / "models", config.model.deadline_s, self._store, clock)
+            self._recorder = Recorder(self._store, clock)
+            await self._recorder.begin()
+            self._models = ModelService(folder / "models", config.model.deadline_s, self._recorder, clock)
             parts.push_async_callback(self._models.close)
-            self._sync = None
-            if config.sync is not None:
-                self._sync = SyncClient(config.sync, config.site.gateway_id, self._store, clock)
+            self._sync = await self._open_sync(parts)
             self._loop = Loop(
                 config,
                 clock=clock,
                 bridge=self._bridge,
                 store=self._store,
+                recorder=self._recorder,
                 inference=self._models.inference,
                 alive=self._notifier.alive,
             )
@@ -74,12 +84,24 @@ class App:
             await self._run_all()
             await self._record("stopped")
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._counters.finish())
                 tasks.create_task(self._models.close())  # a host that hangs takes its time too
                 tasks.create_task(self._upload_once_more())
 
+    async def _open_sync(self, parts: AsyncExitStack) -> SyncClient | None:
+        """The way home; None when the site has none."""
+        if (sync := self._config.sync) is None:
+            return None
+        site, clock = self._config.site, self._clock
+        session = await parts.enter_async_context(open_session(sync.ca_file, sync.timeout_s))
+        identity = IdentityFolder(self._folder, site.gateway_id)
+        cloud = Cloud(sync.url, identity, clock, session, timeout_s=sync.timeout_s)
+        zone = ZoneInfo(site.time_zone)
+        return SyncClient(sync, site.gateway_id, cloud, self._store, self._recorder, clock, zone=zone)
+
     async def _start(self) -> None:
         """Remember what was known, load the model, and say that we are here."""
-        await self._loop.restore(HISTORY_STEPS * STEP_US)
+        await self._loop.restore()
         await self._models.start()
         await self._record("started")
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -102,6 +124,7 @@ class App:
         services: dict[str, Callable[[], Awaitable[None]]] = {
             "strikes": self._models.watch_strikes,
             "model host": self._models.inference.revive_for_ever,
+            "counters": self._counters.keep_for_ever,
         }
         if (page := self._config.page) is not None:
             services["page"] = lambda: serve(self._status, page.host, page.port, on_listening=self._announce)
@@ -126,10 +149,9 @@ class App:
             durable.write_atomically(self._port_file, str(port).encode())
 
     async def _record(self, event: Literal["started", "stopped"]) -> None:
-        now_us = self._clock.utc_us()
         bundle = self._models.inference.bundle
         detail = "no model" if bundle is None else f"bundle {bundle.digest}"
-        await self._store.append([StatusRecord(now_us, event, SOFTWARE, detail)], now_us)
+        await self._recorder.write([StatusRecord(self._clock.utc_us(), event, SOFTWARE, detail)])
 
     async def _upload_once_more(self) -> None:
         """What the last minutes brought; if the cloud is slow it stays here, as safe as before."""

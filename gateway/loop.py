@@ -1,13 +1,13 @@
 """The tick: take the sweep, add it to the window, run what is due, decide, record, say we live.
 
 One sweep of the meters is the snapshot of a tick and never changes during it. Everything a tick
-concludes is written in one transaction, so reading and decision stand or fall together.
+concludes is written in one transaction, so reading and decision stand or fall together. The clock is
+looked at between two ticks alone: within one, time runs steadily.
 """
 
 import asyncio
-import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -15,24 +15,24 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from firmware_bridge.bridge import Bridge
-from firmware_bridge.clock import Clock
 from firmware_bridge.reading import US_PER_S, UtcUs, floor_us
-from gateway import SOFTWARE
 from gateway.config import Config
 from gateway.contract.inputs import DAY_STEPS, STEP_US, forecast_tensor, is_forecastable, scale_window
-from gateway.contract.readings import unpack_block
-from gateway.contract.records import Aggregate, AnomalyRecord, DecisionRecord, ForecastRecord, Record, StatusRecord
+from gateway.contract.records import AnomalyRecord, DecisionRecord, ForecastRecord, Record, restamp
 from gateway.core.anomaly import AnomalyRules
 from gateway.core.decision import decide, is_news
 from gateway.core.forecast import baseline, from_model, lowest_w
-from gateway.core.grid import ClosedPeriod, GridRow, RecordingPeriod, align, good_means, next_tick
+from gateway.core.grid import ClosedPeriod, GridRow, RecordingPeriod, align, next_tick
+from gateway.core.raw_ring import RawRing
 from gateway.core.residual import ResidualRule
 from gateway.core.site import Site, SiteState
+from gateway.core.timekeeping import ClockSet
 from gateway.core.window import Window
 from gateway.shell.inference import Inference
+from gateway.shell.past_week import PastWeek
+from gateway.shell.recorder import Recorder
 from gateway.shell.store import Store
-
-log = logging.getLogger(__name__)
+from gateway.shell.timekeeper import Timekeeper
 
 # What a sweep may take of its period: the rest is for thinking and writing.
 SWEEP_FRACTION = 0.8
@@ -43,6 +43,8 @@ LAST_ANSWER_S = 0.5
 FORECASTS_KEPT = DAY_STEPS + 1
 # Onsets kept for the page: it shows twenty that are over, beside a meter whose every value is wrong.
 ONSETS_KEPT = 100
+# When the clock was set, the week is read from the store beside the ticks: 25 ms of each, for three minutes.
+BLOCKS_PER_TICK = 64
 
 T = TypeVar("T")
 
@@ -61,6 +63,13 @@ class Now:
     ticks: int = 0
     late_ms_max: float = 0.0
 
+    def shift(self, by_us: int) -> None:
+        """The clock was set: by what it shows now, all this was `by_us` later."""
+        self.forecast = None if self.forecast is None else restamp(self.forecast, by_us)
+        self.decision = None if self.decision is None else restamp(self.decision, by_us)
+        self.forecasts = deque((restamp(one, by_us) for one in self.forecasts), maxlen=FORECASTS_KEPT)
+        self.onsets = deque((restamp(one, by_us) for one in self.onsets), maxlen=ONSETS_KEPT)
+
 
 class Loop:
     """Owns the tick and all that it remembers."""
@@ -69,23 +78,23 @@ class Loop:
         self,
         config: Config,
         *,
-        clock: Clock,
+        clock: Timekeeper,
         bridge: Bridge,
         store: Store,
+        recorder: Recorder,
         inference: Inference,
         alive: Callable[[], None],
     ) -> None:
-        self._clock, self._bridge, self._store, self._inference = clock, bridge, store, inference
+        self._clock, self._bridge, self._recorder, self._inference = clock, bridge, recorder, inference
         self._alive = alive
         self._zone = ZoneInfo(config.site.time_zone)
         self._poll_us = config.record.poll_period_s * US_PER_S
         self._sweep_deadline_s = config.record.poll_period_s * SWEEP_FRACTION
         self._site = Site(bridge.series, config.meters, config.site.nominal_voltage_v)
-        self._period = RecordingPeriod(
-            bridge.series, period_us=config.record.recording_period_s * US_PER_S, poll_us=self._poll_us
-        )
-        self._period_polls = config.record.recording_period_s // config.record.poll_period_s
-        self.window = Window(polls_per_step=STEP_US // self._poll_us)
+        period_us = config.record.recording_period_s * US_PER_S
+        self._period = RecordingPeriod(bridge.series, period_us=period_us, poll_us=self._poll_us)
+        self._raw = RawRing(bridge.series, keep=config.record.raw, poll_us=self._poll_us, period_us=period_us)
+        self._week = PastWeek(store, self._site, bridge.series, config.record)
         self.rules = AnomalyRules(bridge.series, config.meters)
         self._residual = ResidualRule(max(meter.rated_power_w for meter in config.meters))
         self._outage_since_us: UtcUs | None = None
@@ -94,13 +103,20 @@ class Loop:
         self._end_wait: Callable[[], None] = _nothing_waits
         self.now = Now()
 
-    async def restore(self, history_us: int) -> None:
+    @property
+    def window(self) -> Window:
+        """The site's last week, as far as it is known."""
+        return self._week.window
+
+    def request_raw(self, from_us: UtcUs, to_us: UtcUs) -> bool:
+        """Keep the single readings of `[from_us, to_us)`, as far as memory reaches; False: too many are asked for."""
+        return self._raw.request(from_us, to_us)
+
+    async def restore(self) -> None:
         """Fill the window from the store: after a restart the gateway knows what it knew."""
-        blocks = [block async for block in self._store.blocks_since(UtcUs(self._clock.utc_us() - history_us))]
-        now_us = self._clock.utc_us()
-        for block in reversed(blocks):
-            if block.start_us <= now_us:  # else it was written while the clock ran ahead
-                self._feed_window(block.start_us, unpack_block(block))
+        await self._week.begin(self._clock.utc_us())
+        while await self._week.read_on(BLOCKS_PER_TICK):
+            pass
 
     async def run(self) -> None:
         """Tick until `stop`, then write what is open."""
@@ -111,18 +127,27 @@ class Loop:
             await self._unless_stopped(self._clock.sleep_until(tick_us), grace_s=0.0)
             if self._stopping:
                 break
+            if (change := await self._recorder.follow_clock()) is not None:
+                await self._take_over(change)
+                tick_us = floor_us(self._clock.utc_us(), self._poll_us)
             self._note_lateness(tick_us)
             await self._tick(tick_us)
             self._alive()
-            before_us, tick_us = tick_us, next_tick(tick_us, self._clock.utc_us(), self._poll_us)
-            if tick_us < before_us:
-                await self._note_step_back(before_us, tick_us)
-        await self._store.append([closed.block for closed in self._period.close()], self._clock.utc_us())
+            await self._week.read_on(BLOCKS_PER_TICK)
+            tick_us = next_tick(tick_us, self._clock.utc_us(), self._poll_us)
+        await self._week.close()
+        await self._recorder.write([*(closed.block for closed in self._period.close()), *self._raw.flush()])
 
-    async def _note_step_back(self, before_us: UtcUs, after_us: UtcUs) -> None:
-        detail = f"the clock was set back by {(before_us - after_us) / US_PER_S:.0f} s"
-        log.warning("clock stepped: %s", detail)
-        await self._store.append([StatusRecord(after_us, "clock_stepped", SOFTWARE, detail)], after_us)
+    async def _take_over(self, change: ClockSet) -> None:
+        """The clock was set: nothing of what is remembered is lost, and nothing new by that."""
+        self.rules.shift(change.by_us)
+        self.now.shift(change.by_us)
+        if self._outage_since_us is not None:
+            self._outage_since_us = UtcUs(self._outage_since_us + change.by_us)
+        if not change.was_trusted:  # what is open was stamped by a guess
+            self._raw.shift(change.by_us)
+            await self._recorder.write([closed.block for closed in self._period.shift(change.by_us)])
+        await self._week.begin(self._clock.utc_us())
 
     def stop(self) -> None:
         """End `run` soon: no transaction is cut short, only the wait for time or for silent meters."""
@@ -136,7 +161,8 @@ class Loop:
         row = align(tick_us, readings, self._poll_us)
         site = self._site.state(row.good_values)
         self._note_grid(tick_us, site)
-        records: list[Record] = [*self.rules.look(row, site)]
+        onsets = self.rules.look(row, site)
+        records: list[Record] = [*onsets, *self._raw.add(row, onsets)]
         for closed in self._period.add(row):
             records += self._take(closed)
         if (tick_us + self._poll_us) % STEP_US == 0:
@@ -145,16 +171,11 @@ class Loop:
         records += self._decide(tick_us)
         self.now.row, self.now.site, self.now.ticks = row, site, self.now.ticks + 1
         if records:
-            await self._store.append(records, self._clock.utc_us())
+            await self._recorder.write(records)
 
     def _take(self, closed: ClosedPeriod) -> list[Record]:
-        self._feed_window(closed.block.start_us, closed.aggregates)
+        self._week.live(closed.block.start_us, closed.aggregates)
         return [closed.block]
-
-    def _feed_window(self, start_us: UtcUs, aggregates: Sequence[Aggregate]) -> None:
-        means = good_means(self._bridge.series, aggregates, self._period_polls)
-        polls = max((aggregate.count for aggregate in aggregates), default=0)
-        self.window.add(start_us, self._site.state(means).consumption_w, polls)
 
     async def _finish_step(self, tick_us: UtcUs) -> list[Record]:
         """A forecast step is over: judge it, and look a day ahead from its end."""

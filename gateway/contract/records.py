@@ -167,7 +167,7 @@ _SomeRecord = TypeVar("_SomeRecord", bound=Record)
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
 # An instant is what is declared as one: periods, steps and distances between ticks are plain integers.
-_INSTANTS: dict[type[Record], tuple[str, ...]] = {
+_INSTANTS: dict[type[msgspec.Struct], tuple[str, ...]] = {
     kind: tuple(field.name for field in msgspec.structs.fields(kind) if field.type is UtcUs)
     for kind in get_args(Record)
 }

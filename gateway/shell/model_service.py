@@ -16,7 +16,7 @@ from gateway.core.update import NO_BUNDLE, Action, Event, Outcome, State, event_
 from gateway.shell.bundle_files import FACTORY, ActiveBundle, BundleFiles, read_state
 from gateway.shell.host_process import HostError
 from gateway.shell.inference import Inference
-from gateway.shell.store import Store
+from gateway.shell.recorder import Recorder
 from gateway.shell.update_client import check, deadline_s, fetch_command
 from gateway.shell.verified_bundle import BundleMissingError
 
@@ -27,11 +27,11 @@ class ModelService:
     """Owns the bundle files and the inference, and moves the update's state machine."""
 
     def __init__(
-        self, models: Path, model_deadline_s: float, store: Store, clock: Clock, factory: Path = FACTORY
+        self, models: Path, model_deadline_s: float, recorder: Recorder, clock: Clock, factory: Path = FACTORY
     ) -> None:
         self._models = models
         self._files = BundleFiles(models, factory)
-        self._store, self._clock = store, clock
+        self._recorder, self._clock = recorder, clock
         self._state = State.IDLE
         self._struck_out = asyncio.Event()
         self._check_scope: asyncio.Timeout | None = None
@@ -169,11 +169,10 @@ class ModelService:
             return 0
 
     async def _report(self, event: str, release: int | None, digest: str | None, reason: str) -> None:
-        now_us = self._clock.utc_us()
-        report = ModelReport(now_us, event, release, digest, _text(reason))  # type: ignore[arg-type]
+        report = ModelReport(self._clock.utc_us(), event, release, digest, _text(reason))  # type: ignore[arg-type]
         self.last_report = report
         log.warning("model %s: release=%s bundle=%s reason=%s", event, release, (digest or "")[:12], report.reason)
-        await self._store.append([report], now_us)
+        await self._recorder.write([report])
 
 
 def _text(reason: str) -> str:

@@ -21,13 +21,24 @@ from firmware_bridge.simulator.frames import Request
 from firmware_bridge.simulator.server import ModbusServer
 from gateway import config as settings
 from gateway.contract.batches import StoredRecord
-from gateway.contract.inputs import DAY_STEPS, HISTORY_STEPS, RECENT_VALID_MIN, STEP_US
+from gateway.contract.inputs import DAY_STEPS, RECENT_VALID_MIN, STEP_US
+from gateway.contract.raw import unpack_raw
 from gateway.contract.readings import unpack_block
-from gateway.contract.records import Aggregate, DecisionRecord, ForecastRecord, ReadingsBlock, Record, decode_record
+from gateway.contract.records import (
+    Aggregate,
+    DecisionRecord,
+    ForecastRecord,
+    RawBlock,
+    ReadingsBlock,
+    Record,
+    decode_record,
+)
 from gateway.loop import Loop
 from gateway.shell.bundle_files import FACTORY, ActiveBundle
 from gateway.shell.inference import Inference
+from gateway.shell.recorder import Recorder
 from gateway.shell.store import Store
+from gateway.shell.timekeeper import Timekeeper
 from gateway.shell.verified_bundle import read_bundle
 from tests.sim.home import POLL_S, RATE, RECORDING_S, START_US, Home, gateway_text, living_home
 
@@ -75,14 +86,17 @@ async def a_loop_at(
     bus_timeout_s: float = 0.5,
 ) -> AsyncIterator[tuple[Loop, Store]]:
     config = settings.load(gateway_text(folder, port, bus_timeout_s=bus_timeout_s))
-    bridge = Bridge(config.buses, config.meters, clock)
+    keeper = Timekeeper(clock)
+    bridge = Bridge(config.buses, config.meters, keeper)
     store = await Store.open(folder / "data", clock.utc_us())
+    recorder = Recorder(store, keeper)
+    await recorder.begin()
 
     def alive() -> None:
         if stop_when(loop):
             loop.stop()
 
-    loop = Loop(config, clock=clock, bridge=bridge, store=store, inference=inference, alive=alive)
+    loop = Loop(config, clock=keeper, bridge=bridge, store=store, recorder=recorder, inference=inference, alive=alive)
     try:
         yield loop, store
     finally:
@@ -231,8 +245,9 @@ async def test_a_restart_knows_what_was_known(tmp_path: Path):
         async with a_loop(home, tmp_path, no_model(), stop_when=a_step_is_over(a_night_us)) as (loop, _):
             await loop.run()
         async with a_loop(home, tmp_path, no_model()) as (again, _):
-            await again.restore(HISTORY_STEPS * STEP_US)
-        assert again.window.end_us == loop.window.end_us
+            await again.restore()
+        assert again.window.end_us is not None
+        loop.window.advance(again.window.end_us)  # time went on meanwhile
         power_w, known = loop.window.history()
         restored_w, restored_known = again.window.history()
         assert known.sum() >= DAY_STEPS // 4 - 1
@@ -246,11 +261,36 @@ async def test_after_a_restart_the_grid_goes_on_without_a_tick_twice(tmp_path: P
         for hour in (1, 2, 3):
             stop_when = after(START_US + hour * 4 * STEP_US)
             async with a_loop(home, tmp_path, no_model(), stop_when=stop_when) as (loop, store):
-                await loop.restore(HISTORY_STEPS * STEP_US)
+                await loop.restore()
                 await loop.run()
                 ticks = ticks_in(of_kind(await kept(store), ReadingsBlock))
         assert ticks == sorted(set(ticks))
         assert ticks[-1] == ticked(loop)
+
+
+async def test_single_readings_are_kept_when_somebody_asks_for_them(tmp_path: Path):
+    async with living_home(tmp_path) as home:
+        first_us = UtcUs(next_tick_us(home.clock))
+        from_us, to_us = UtcUs(first_us + 2 * POLL_US), UtcUs(first_us + 9 * POLL_US)
+
+        def stop_when(loop: Loop) -> bool:
+            if loop.now.ticks == 6:
+                assert loop.request_raw(from_us, to_us), "some of it is past"
+            return loop.now.ticks == 12
+
+        async with a_loop(home, tmp_path, no_model(), stop_when=stop_when) as (loop, store):
+            await loop.run()
+            (raw,) = of_kind(await kept(store), RawBlock)
+    found = unpack_raw(raw)
+    assert raw.reason == "request"
+    assert found.ticks == list(range(from_us, to_us, POLL_US))
+    given_out = map(msgspec.json.decode, home.log_file.read_bytes().splitlines())
+    shown_w = [
+        line["values"]["active_power_w"]
+        for line in given_out
+        if line["meter"] == "main" and from_us <= line["at_us"] < to_us and "active_power_w" in line["values"]
+    ]
+    assert found.values[found.series.index(MAIN_POWER)].tolist() == pytest.approx(shown_w, abs=0.051)
 
 
 @pytest.mark.parametrize("polls", [1, 2, 3, 4])

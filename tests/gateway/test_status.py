@@ -7,17 +7,21 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import gateway.shell.status_page
 from firmware_bridge.bridge import Bridge
 from gateway import config as settings
+from gateway.config import SyncConfig
 from gateway.contract.inputs import DAY_STEPS, STEP_US
 from gateway.contract.records import AnomalyRecord, ModelReport
 from gateway.loop import Loop
 from gateway.shell.model_service import ModelService
+from gateway.shell.recorder import Recorder
 from gateway.shell.store import Queue, Store
 from gateway.shell.sync_client import SyncState
+from gateway.shell.timekeeper import Timekeeper
 from gateway.status import ENDED_ANOMALIES_MAX, status_tree
 from tests.sim.home import POLL_S, SCENARIO, START_US, gateway_text, living_home
 
@@ -45,18 +49,20 @@ class Watched:
     async def open(self) -> None:
         home = await self._parts.enter_async_context(living_home(self.folder, scenario=SCENARIO + FAULT))
         self.config = settings.load(gateway_text(self.folder, home.port))
-        self.clock = home.clock
+        self.clock = Timekeeper(home.clock)
         self.bridge = Bridge(self.config.buses, self.config.meters, self.clock)
         self._parts.push_async_callback(self.bridge.close)
         self.store = await Store.open(self.folder / "data", self.clock.utc_us())
         self._parts.push_async_callback(self.store.close)
-        self.models = ModelService(self.folder / "models", 10.0, self.store, self.clock)
+        recorder = Recorder(self.store, self.clock)
+        self.models = ModelService(self.folder / "models", 10.0, recorder, self.clock)
         self._parts.push_async_callback(self.models.close)
         self.loop = Loop(
             self.config,
             clock=self.clock,
             bridge=self.bridge,
             store=self.store,
+            recorder=recorder,
             inference=self.models.inference,
             alive=self._alive,
         )
@@ -122,18 +128,22 @@ def test_its_keys_are_the_same_at_every_moment(lived):
         assert found == whole
 
 
-def test_the_page_asks_for_nothing_that_is_not_there(lived):
-    status = lived[-1]
+def named_in_page(part: str) -> set[str]:
+    """The facts of a part of the status that the page's scripts name."""
     scripts = Path(gateway.shell.status_page.__file__).with_name("page").glob("*.js")
     text = "\n".join(script.read_text() for script in scripts)
+    wanted = set(re.findall(rf"\b{part}\??\.(\w+)", text)) - {"json"}
+    assert wanted, part
+    return wanted
+
+
+def test_the_page_asks_for_nothing_that_is_not_there(lived):
+    status = lived[-1]
     parts = {"status": status, **{name: status[name] for name in ("queue", "model", "tick")}}
     anomaly, meter = at(lived, FROZEN_UNTIL_US)["anomalies"][0], status["bus"][0]
     for name, part in parts.items():
-        wanted = set(re.findall(rf"\b{name}\??\.(\w+)", text)) - {"json"}
-        assert wanted, name
-        assert wanted <= part.keys()
-    wanted = set(re.findall(r"\bone\.(\w+)", text))
-    assert wanted <= anomaly.keys() | meter.keys()
+        assert named_in_page(name) <= part.keys()
+    assert named_in_page("one") <= anomaly.keys() | meter.keys()
 
 
 def test_before_the_first_tick_it_says_so_and_claims_nothing(lived):
@@ -205,14 +215,23 @@ async def test_what_is_wrong_stands_above_what_was_the_newest_first_and_not_for_
 async def test_the_way_home_and_the_last_report_are_told(watched):
     watched.models.last_report = ModelReport(START_US, "refused", 3, "ab" * 32, "manifest.json was altered")
     sync = SyncState(last_success_us=START_US, last_error="the cloud answered 503")
-    status = watched.status(Queue(12, 7, START_US), sync)
-    assert status["queue"] == {
-        "has_cloud": True,
-        "records": 12,
-        "oldest_us": START_US,
-        "acknowledged": 7,
-        "last_error": "the cloud answered 503",
-        "last_success_us": START_US,
-    }
+    status = watched.status(Queue(12, 7, START_US, bytes=900, card="full", ring_records=3), sync)
+    assert (
+        status["queue"]
+        | {
+            "records": 12,
+            "bytes": 900,
+            "oldest_us": START_US,
+            "acknowledged": 7,
+            "card": "full",
+            "ring_records": 3,
+        }
+        == status["queue"]
+    )
+    assert status["upload"] is None, "the home has no cloud in its configuration"
+    watched.config = msgspec.structs.replace(watched.config, sync=SyncConfig("https://cloud.example.org"))
+    upload = watched.status(sync=sync)["upload"]
+    told = {"share": "aggregates", "last_error": "the cloud answered 503", "last_success_us": START_US}
+    assert upload | told == upload
+    assert named_in_page("upload") <= upload.keys()
     assert status["model"]["last_report"] == "refused: manifest.json was altered"
-    assert not watched.status()["queue"]["has_cloud"]

@@ -18,7 +18,9 @@ from gateway.contract.records import ModelReport, decode_record
 from gateway.core.update import STRIKES_MAX
 from gateway.shell.bundle_files import BundleState, encode_state, read_state
 from gateway.shell.model_service import ModelService
+from gateway.shell.recorder import Recorder
 from gateway.shell.store import Store
+from gateway.shell.timekeeper import Timekeeper
 from gateway.shell.verified_bundle import read_bundle
 from tests.sim.full_disk import files_limited_to
 from tests.sim.home import gateway_text
@@ -37,6 +39,8 @@ PATIENT_S = 30.0
 
 class HandClock(SystemClock):
     """The machine's time, but whoever rests on it rests until told."""
+
+    is_trusted = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,7 +68,7 @@ class Site:
         self.folder, self.store = folder, store
         self.models = folder / "data" / "models"
         self.clock = HandClock()
-        self.service = ModelService(self.models, 10.0, store, self.clock, factory)
+        self.service = ModelService(self.models, 10.0, Recorder(store, Timekeeper(self.clock)), self.clock, factory)
 
     @property
     def digest(self) -> str | None:
