@@ -16,7 +16,8 @@ async def begin_stamping(file: StoreFile, boot: int, offset_us: int, now_us: Utc
     """The clock of start `boot` was wrong by `offset_us`; nobody will ever know it of earlier starts."""
     async with file.transaction() as database:
         rows = await database.query("SELECT boot, count(*) FROM record WHERE boot IS NOT NULL GROUP BY boot")
-        counts: dict[int, int] = dict(rows)
+        known = {one for (one,) in await database.query("SELECT boot FROM stamp")}
+        counts: dict[int, int] = {one: count for one, count in rows if one not in known}
         own = counts.pop(boot, 0)
         if own or offset_us:
             detail = f"the clock was wrong by {-offset_us / 1e6:.3f} s; records stamped anew: {own}"
@@ -26,9 +27,8 @@ async def begin_stamping(file: StoreFile, boot: int, offset_us: int, now_us: Utc
                 f"a start ended before its clock could be trusted; records left as they were: {sum(counts.values())}"
             )
             await file.note("clock_guessed", detail, now_us)
-        known = {one for (one,) in await database.query("SELECT boot FROM stamp")}
         stamps = [(boot, offset_us)] if own else []
-        stamps += [(other, 0) for other in counts if other not in known]
+        stamps += [(other, 0) for other in counts]
         await database.execute_many("INSERT OR REPLACE INTO stamp VALUES (?, ?)", stamps)
         file.position.is_stamping = bool(stamps or known)
 

@@ -215,9 +215,11 @@ class Store:
     async def restamp(self, boot: int, offset_us: int, now_us: UtcUs) -> None:
         """The clock was wrong by `offset_us` when start `boot` stamped what it gave `append` until now.
 
-        Those records are stamped anew and may go home. Those of earlier starts may as well, as they are.
+        Those records are stamped anew and may go home. Those of earlier starts may as well, as they are. What is
+        given from now on under the new `boot` may not, until the next time.
         """
         self._writer.order_stamps(boot, offset_us, now_us)
+        self.boot = secrets.randbits(31)  # what comes now is stamped by another time, if only by a better guess
         await self._in_turn(self._writer.stamp, now_us)
 
     async def prune(self, now_us: UtcUs) -> None:

@@ -88,6 +88,26 @@ async def test_a_clock_that_is_set_by_hand_and_then_by_a_server_is_right_in_the_
     assert notes == [("a", -5 * US_PER_S), ("b", 0)], "by hand was as good as could be had"
 
 
+async def test_a_clock_that_is_set_again_while_records_are_being_stamped_anew_stamps_each_once(store: Store):
+    true, many = SimClock(), 5_000  # which takes more than one go
+    desk = Desk(store, LyingClock(true, wrong_by_us=-START_US, is_trusted=False))
+    await desk.recorder.begin()
+    await desk.recorder.write([StatusRecord(desk.clock.utc_us(), "bus_back", SOFTWARE, "a")] * many)
+    desk.machine.wrong_by_us = HOUR_US
+    await desk.recorder.follow_clock()
+    await desk.note("b")
+    desk.machine.trust(true.utc_us())
+    await desk.recorder.follow_clock()
+    await desk.note("c")
+    while await store.mend(desk.clock.utc_us()):
+        pass
+    sent = await desk.sent()
+    # "a" by the clock that was set by hand, which is all that is known of it
+    assert [entry for entry in sent if entry[0] == "a"] == [("a", HOUR_US, HOUR_US)] * many
+    assert [entry for entry in sent if entry[0] in "bc"] == [("b", 0, 0), ("c", 0, 0)]
+    assert [name for name, *_ in sent if name.startswith("clock")] == ["clock_set", "clock_set"]
+
+
 async def test_a_guess_that_was_right_is_released_as_it_is(store: Store):
     desk = Desk(store, LyingClock(SimClock(), is_trusted=False))
     await desk.recorder.begin()
