@@ -38,6 +38,7 @@ def status_tree(
         "now_us": clock.utc_us(),
         "software": SOFTWARE,
         "rate": clock.rate,
+        "clock_is_trusted": clock.is_trusted,
         "verdict": None if now.decision is None else now.decision.verdict,
         "sentence": "Starting." if now.decision is None else now.decision.sentence,
         "power": _power(loop),
@@ -45,7 +46,8 @@ def status_tree(
         "forecast_before": _forecast(_forecast_before(loop)),
         "actual": _actual(loop),
         "anomalies": _anomalies(loop),
-        "queue": _queue(queue, sync),
+        "queue": _queue(queue),
+        "upload": _upload(config, sync),
         "model": _model(loop, models),
         "bus": [_meter(meter, health) for meter, health in zip(config.meters, bridge.health(), strict=True)],
         "tick": {"count": now.ticks, "late_ms_max": round(now.late_ms_max, 1)},
@@ -116,14 +118,37 @@ def _anomaly(record: AnomalyRecord, *, is_active: bool) -> dict[str, Any]:
     }
 
 
-def _queue(queue: Queue, sync: SyncState | None) -> dict[str, Any]:
+def _queue(queue: Queue) -> dict[str, Any]:
     return {
-        "has_cloud": sync is not None,
         "records": queue.records,
+        "bytes": queue.bytes,
         "oldest_us": queue.oldest_us,
         "acknowledged": queue.acknowledged,
-        "last_error": None if sync is None else sync.last_error,
-        "last_success_us": None if sync is None else sync.last_success_us,
+        "quarantined": queue.quarantined,
+        "dropped_records": queue.dropped_records,
+        "card": queue.card,
+        "ring_records": queue.ring_records,
+        "ring_lost": queue.ring_lost,
+        "file_bytes": queue.file_bytes,
+    }
+
+
+def _upload(config: Config, sync: SyncState | None) -> dict[str, Any] | None:
+    """The way home; None when the site has none."""
+    if config.sync is None or sync is None:
+        return None
+    return {
+        "share": config.sync.share,
+        "is_enrolled": sync.is_enrolled,
+        "is_revoked": sync.is_revoked,
+        "last_error": sync.last_error,
+        "last_success_us": sync.last_success_us,
+        "next_attempt_us": sync.next_attempt_us,
+        "records_sent": sync.records_sent,
+        "bytes_sent": sync.bytes_sent,
+        "bytes_today": sync.bytes_today,
+        "bytes_by_kind": dict(sync.bytes_by_kind),
+        "bytes_by_kind_today": dict(sync.bytes_by_kind_today),
     }
 
 

@@ -1,4 +1,4 @@
-"""The status page: a few static files and one JSON, over plain HTTP. A shell.
+"""The status page: a few static files, one JSON and the metrics, over plain HTTP. A shell.
 
 It shows and never acts, so it needs no password; who may reach it is the choice of the host it is
 bound to. A web page from elsewhere cannot read it through the user's browser: a foreign Host header
@@ -97,12 +97,24 @@ def make_app(status: Status, host: str) -> web.Application:
             headers={hdrs.CACHE_CONTROL: "no-store"},
         )
 
+    async def metrics(_: web.Request) -> web.Response:
+        # only who scrapes the gateway pays for the library
+        from gateway.shell.metrics import metrics_text
+
+        return web.Response(
+            body=metrics_text(status()),
+            content_type="text/plain",
+            charset="utf-8",
+            headers={hdrs.CACHE_CONTROL: "no-store"},
+        )
+
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n", headers={hdrs.CACHE_CONTROL: "no-store"})
 
     app = web.Application(middlewares=[refuse_foreign_hosts], client_max_size=1024)
     app.on_response_prepare.append(_add_headers)
     app.router.add_get("/status.json", status_json)
+    app.router.add_get("/metrics", metrics)
     app.router.add_get("/healthz", healthz)
     for path, (name, content_type) in _FILES.items():
         app.router.add_get(path, _file_handler((_FOLDER / name).read_bytes(), content_type))

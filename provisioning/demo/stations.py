@@ -63,9 +63,13 @@ def station_rows(status: Status) -> list[tuple[str, str]]:
         ("decision", status["sentence"]),
         ("anomalies", wrong or "none active"),
         ("store", f"{queue['acknowledged'] + queue['records']} records, {queue['records']} on their way"),
-        ("cloud", queue["last_error"] or f"acknowledged up to {queue['acknowledged']}"),
+        ("cloud", _trouble(status["upload"]) or f"acknowledged up to {queue['acknowledged']}"),
         ("model", f"release {model['release']} of {model['origin']}, {(model['bundle'] or 'none')[:12]}"),
     ]
+
+
+def _trouble(upload: dict[str, Any] | None) -> str | None:
+    return "no cloud" if upload is None else upload["last_error"]
 
 
 def _instant(at_us: int) -> str:

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import psycopg
 import pytest
 
+from cloud_trainer.database import connect
+from cloud_trainer.fleet.claims import Terms, claims, create_claims, revoke_claim
+from cloud_trainer.fleet.gateways import Gateway, gateways
 from firmware_bridge.clock import SystemClock
 from firmware_bridge.errors import Exit
-from gateway.contract.enrolment import read_code
+from gateway.contract.enrolment import CODE_RANDOM_BYTES, new_code, read_code
 from provisioning.demo.enrolment import GATEWAY, TRAINER
 from provisioning.demo.processes import Program, Programs, run_command
 from provisioning.demo.run import SIMULATOR
@@ -84,13 +86,22 @@ class House:
         )
         return path
 
+    @property
+    def dsn(self) -> str:
+        return (self.folder / "dsn").read_text()
+
     def trainer(self, *arguments: str | Path) -> Any:
         return run_command(TRAINER, *arguments, "--dsn", f"@{self.folder / 'dsn'}")
 
-    def claim(self, *terms: str) -> Path:
-        """A file with a new code."""
-        code = self.folder / f"code-{len(list(self.folder.glob('code-*')))}"
-        self.trainer("claim", "create", "--code-file", code, *(terms or ("--site", "home")))
+    def code_file(self) -> Path:
+        return self.folder / f"code-{len(list(self.folder.glob('code-*')))}"
+
+    def claim(self, **terms: Any) -> Path:
+        """A file with a new code; commands that are tested elsewhere need not be started for each."""
+        with connect(self.dsn) as connection:
+            (made,) = create_claims(connection, "default", Terms(**({"site": "home"} | terms)), now_us())
+        code = self.code_file()
+        code.write_text(made.code + "\n")
         return code
 
     def enrol(self, config: Path, code: Path, *more: str) -> subprocess.CompletedProcess[str]:
@@ -100,14 +111,14 @@ class House:
                 stdin=typed, capture_output=True, timeout=WAIT_S_MAX, check=False, text=True,
             )  # fmt: skip
 
-    def seen(self, gateway: str) -> Facts:
+    def seen(self, gateway: str) -> Gateway:
         """What its operator sees of a gateway."""
-        listed: list[Facts] = self.trainer("gateway", "list")
-        (facts,) = (one for one in listed if one["gateway"] == gateway)
-        return facts
+        with connect(self.dsn) as connection:
+            (found,) = (one for one in gateways(connection, "default", now_us()) if one.gateway == gateway)
+        return found
 
     def records(self, gateway: str) -> int:
-        with psycopg.connect((self.folder / "dsn").read_text()) as connection:
+        with connect(self.dsn) as connection:
             row = connection.execute("SELECT count(*) FROM record WHERE gateway_id = %s", (gateway,)).fetchone()
         assert row is not None
         return int(row[0])
@@ -134,6 +145,10 @@ async def _house(folder: Path, programs: Programs) -> House:
     return House(folder, programs, f"http://127.0.0.1:{port}", bus_port)
 
 
+def now_us() -> int:
+    return SystemClock().utc_us()
+
+
 async def until(is_so: Callable[[], bool]) -> None:
     async with asyncio.timeout(WAIT_S_MAX):
         while not await asyncio.to_thread(is_so):
@@ -152,15 +167,16 @@ async def test_a_gateway_measures_from_the_start_and_sends_once_it_is_enrolled(h
     async with asyncio.timeout(WAIT_S_MAX):
         while (await status(address))["queue"]["records"] < 3:
             await SystemClock().sleep_for(0.1)
-    code = house.claim("--site", "shop", "--gateway", "shop-1")
+    code = house.code_file()
+    house.trainer("claim", "create", "--site", "shop", "--gateway", "shop-1", "--code-file", code)
     done = house.enrol(config, code)
     assert (done.returncode, done.stderr) == (Exit.OK, "")
     told = json.loads(done.stdout)
     assert (told["enrolled"], told["organisation"], told["site"]) == (True, "default", "shop")
     await until(lambda: house.records("shop-1") > 5)
-    seen = house.seen("shop-1")
-    assert (seen["status"], seen["keys"], seen["suspect_since_us"]) == ("active", [told["key"]], None)
-    assert seen["seen_us"] is not None
+    seen = house.trainer("gateway", "list")[0]
+    assert (seen["gateway"], seen["status"], seen["keys"]) == ("shop-1", "active", [told["key"]])
+    assert (seen["suspect_since_us"], seen["seen_us"] is None) == (None, False)
     assert program.stop() == Exit.OK
 
 
@@ -171,7 +187,7 @@ async def test_a_revoked_gateway_sends_nothing_and_measures_on_until_it_is_taken
     await until(lambda: house.records("gw-revoked") > 0)
     house.trainer("gateway", "revoke", "gw-revoked")
     async with asyncio.timeout(WAIT_S_MAX):
-        while "revoked" not in str((await status(address))["queue"]["last_error"]):
+        while "revoked" not in str((await status(address))["upload"]["last_error"]):
             await SystemClock().sleep_for(0.1)
     sent, kept = house.records("gw-revoked"), (await status(address))["queue"]["records"]
     async with asyncio.timeout(WAIT_S_MAX):
@@ -190,16 +206,16 @@ async def test_a_key_is_changed_while_the_gateway_runs_and_nobody_notices(house:
     assert house.enrol(config, house.claim()).returncode == Exit.OK
     program, _ = await house.run(config)
     await until(lambda: house.records("gw-rotated") > 0)
-    (old,) = house.seen("gw-rotated")["keys"]
+    (old,) = house.seen("gw-rotated").keys
     told = run_command(GATEWAY, "rotate", "--config", config)
     new = told["next_key"] or told["key"]
     assert new != old
-    await until(lambda: house.seen("gw-rotated")["keys"] == [new, old])
+    await until(lambda: house.seen("gw-rotated").keys == [new, old])
     sent = house.records("gw-rotated")
     await until(lambda: house.records("gw-rotated") > sent + 2)
     assert program.stop() == Exit.OK
     assert run_command(GATEWAY, "identity", "--config", config)["key"] == new
-    assert house.seen("gw-rotated")["suspect_since_us"] is None
+    assert house.seen("gw-rotated").suspect_since_us is None
 
 
 async def test_a_copied_gateway_is_noticed_and_what_both_measure_is_kept(house: House):
@@ -212,10 +228,10 @@ async def test_a_copied_gateway_is_noticed_and_what_both_measure_is_kept(house: 
     sent = house.records("gw-copied")
     original, _ = await house.run(config)
     copy, _ = await house.run(house.config("gw-copied", folder="gw-copy"))
-    await until(lambda: house.seen("gw-copied")["suspect_since_us"] is not None)
+    await until(lambda: house.seen("gw-copied").suspect_since_us is not None)
     await until(lambda: house.records("gw-copied") > sent + 20)
     assert [original.stop(), copy.stop()] == [Exit.OK, Exit.OK]
-    with psycopg.connect((house.folder / "dsn").read_text()) as connection:
+    with connect(house.dsn) as connection:
         generations = connection.execute(
             "SELECT count(DISTINCT generation) FROM record WHERE gateway_id = 'gw-copied'"
         ).fetchone()
@@ -231,21 +247,23 @@ def test_a_code_works_once_and_a_lost_one_is_replaced(house: House):
     assert (again.returncode, again.stderr) == (Exit.OK, ""), "as if the first answer had been lost"
     other = house.enrol(second, code)
     assert (other.returncode, other.stdout, other.stderr.count("\n")) == (Exit.CONFLICT, "", 1)
-    assert [one["contested_us"] is not None for one in house.trainer("claim", "list")].count(True) == 1
-    (lost,) = house.seen("gw-first")["keys"]
+    with connect(house.dsn) as connection:
+        contested = [one for one in claims(connection, "default", now_us()) if one.contested_us is not None]
+    assert [one.used_key for one in contested] == house.seen("gw-first").keys
+    (lost,) = house.seen("gw-first").keys
     shutil.rmtree(house.folder / "gw-first")
-    assert house.enrol(first, house.claim("--replaces", "gw-first")).returncode == Exit.OK
-    (fresh,) = house.seen("gw-first")["keys"]
+    assert house.enrol(first, house.claim(site=None, gateway="gw-first", replaces=True)).returncode == Exit.OK
+    (fresh,) = house.seen("gw-first").keys
     assert fresh != lost
 
 
 def test_a_code_that_is_refused_ends_in_one_sentence_without_it(house: House):
-    claims = [house.claim(), house.claim()]
-    numbers = [one["claim"] for one in house.trainer("claim", "list")][-2:]
-    house.trainer("claim", "revoke", str(numbers[0]))
-    house.trainer("claim", "revoke", str(numbers[1]))
+    unknown, revoked = house.code_file(), house.claim()
+    unknown.write_text(new_code(bytes(CODE_RANDOM_BYTES)))
+    with connect(house.dsn) as connection:
+        revoke_claim(connection, "default", claims(connection, "default", now_us())[-1].claim, now_us())
     said = set()
-    for code in claims:
+    for code in (unknown, revoked):
         done = house.enrol(house.config("gw-refused"), code)
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (Exit.NOT_VERIFIED, "", 1)
         assert code.read_text().strip() not in done.stderr

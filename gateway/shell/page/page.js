@@ -1,7 +1,7 @@
 // Shows /status.json, asked each second: one function for each section of the page.
 
 import { showChart } from "./chart.js";
-import { byId, clock, count, day, facts, instant, isNumber, keepTimeOf, make, power, powerText, row, say, sayOrHide, span, whole } from "./words.js";
+import { byId, bytes, clock, count, day, facts, instant, isNumber, keepTimeOf, make, power, powerText, row, say, sayOrHide, span, whole } from "./words.js";
 
 const POLL_MS = 1000;
 const PATIENCE_MS = 5000;
@@ -17,12 +17,22 @@ const RUNGS = {
 const ORIGINS = { factory: "came with the gateway", installed: "published, verified and installed" };
 // What the upload says, and what it means to the reader; what is not known here is shown as it is.
 const UPLOAD_TROUBLES = [
-  [/^no answer: Cannot connect/, "the cloud cannot be reached"],
+  [/Cannot connect/, "the cloud cannot be reached"],
   [/^no answer/, "the cloud did not answer in time"],
   [/^the cloud answered 5/, "the cloud cannot take records at present"],
   [/^the cloud answered [34]/, "the cloud refuses what is sent"],
-  [/acknowledgement|not our cloud/, "something else answered in place of the cloud, the login page of a network perhaps"],
+  [/acknowledgement|our cloud|^somebody answered/, "something else answered in place of the cloud, the login page of a network perhaps"],
 ];
+const SHARES = {
+  health: "the gateway's own state alone",
+  aggregates: "readings summed up, forecasts, anomalies, recommendations and the gateway's own state",
+  raw: "readings summed up and single ones that are kept, forecasts, anomalies, recommendations and the gateway's own state",
+};
+const CARDS = {
+  full: "The card is full",
+  read_only: "The card is read-only",
+  failing: "The card fails",
+};
 
 let last = null;
 let heardAt = null;
@@ -97,21 +107,38 @@ function share(part, all) {
 
 function showQueue(status) {
   const queue = status.queue ?? {};
-  say("queue", waiting(queue, status.now_us));
-  sayOrHide("upload-trouble", queue.last_error ? `The last upload failed: ${uploadTrouble(queue.last_error)}. Nothing is lost; it is tried again.` : "");
+  const upload = status.upload;
+  say("queue", waiting(queue, upload, status.now_us));
+  sayOrHide("upload-trouble", uploadState(upload));
   facts("queue-facts", [
-    ["Last upload", isNumber(queue.last_success_us) ? instant(queue.last_success_us) : "none since the start"],
+    ["Leaves the site", upload ? SHARES[upload.share] : "nothing"],
+    ["Sent today", upload && isNumber(upload.bytes_today) ? bytes(upload.bytes_today) : null],
+    ["Last upload", upload ? (isNumber(upload.last_success_us) ? instant(upload.last_success_us) : "none since the start") : null],
+    ["Next upload", upload && isNumber(upload.next_attempt_us) ? instant(upload.next_attempt_us) : null],
     ["Safe in the cloud", queue.acknowledged ? `up to record ${whole(queue.acknowledged)}` : "nothing yet"],
-    ["Error", queue.last_error],
+    ["On this card", isNumber(queue.file_bytes) && queue.file_bytes ? bytes(queue.file_bytes) : null],
+    ["Put aside", queue.quarantined ? `${count(queue.quarantined, "record")} that the cloud refused` : null],
+    ["Dropped", queue.dropped_records ? `${count(queue.dropped_records, "record")} for want of room` : null],
+    ["Lost", queue.ring_lost ? `${count(queue.ring_lost, "record")}: the card was away too long` : null],
+    ["Error", upload?.last_error],
   ]);
-  sayOrHide("loss", isNumber(status.loss_window_s) ? `A power cut can take at most the last ${span(status.loss_window_s * 1e6)}; all before is on disk.` : "");
+  const away = CARDS[queue.card];
+  sayOrHide("card", away ? `${away}: ${count(queue.ring_records ?? 0, "record")} in memory, written as soon as it takes them. A power cut takes them.` : "");
+  sayOrHide("loss", !away && isNumber(status.loss_window_s) ? `A power cut can take at most the last ${span(status.loss_window_s * 1e6)}; all before is on disk.` : "");
 }
 
-function waiting(queue, now_us) {
-  if (!queue.records) return "Everything is in the cloud.";
+function waiting(queue, upload, now_us) {
+  if (!queue.records) return upload ? "Everything is in the cloud." : "Nothing is kept yet.";
   const age = isNumber(queue.oldest_us) ? `, the oldest for ${span(now_us - queue.oldest_us)}` : "";
   const wait = `${count(queue.records, "record")} ${queue.records === 1 ? "waits" : "wait"} on the gateway${age}.`;
-  return queue.has_cloud === false ? `${wait} No cloud is configured, so they stay here.` : `${wait} They are kept until the cloud has them.`;
+  return upload ? `${wait} They are kept until the cloud has them.` : `${wait} No cloud is configured, so they stay here.`;
+}
+
+function uploadState(upload) {
+  if (!upload) return "";
+  if (upload.is_revoked) return "The cloud does not take anything from this gateway any more. Everything is kept here; enrol it anew with a claim code.";
+  if (upload.is_enrolled === false) return "This gateway is not enrolled: everything is kept here until `smartwatts-gateway enroll` is done with a claim code.";
+  return upload.last_error ? `The last upload failed: ${uploadTrouble(upload.last_error)}. Nothing is lost; it is tried again.` : "";
 }
 
 const uploadTrouble = (error) => UPLOAD_TROUBLES.find(([pattern]) => pattern.test(error))?.[1] ?? error;
@@ -131,6 +158,7 @@ function showFooter(status) {
   const tick = status.tick ?? {};
   const parts = [status.software, `sweep ${whole(tick.count)}`, isNumber(tick.late_ms_max) ? `late by ${Math.round(tick.late_ms_max)} ms at most` : null];
   if (status.time_zone) parts.push(`times of ${status.time_zone}`);
+  if (status.clock_is_trusted === false) parts.push("the time of day is not known to be right: what is recorded now is stamped anew later");
   if (isNumber(status.rate) && status.rate !== 1) parts.push(`simulated time, ${whole(Math.round(status.rate))} times as fast`);
   say("footer", parts.filter(Boolean).join(" · "));
 }

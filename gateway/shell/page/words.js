@@ -13,6 +13,11 @@ export function power(watts) {
 export const powerText = (watts) => power(watts).join(" ").trim();
 export const whole = (number) => (isNumber(number) ? number.toLocaleString("en") : "–");
 export const count = (number, noun) => `${whole(number)} ${noun}${number === 1 ? "" : "s"}`;
+export function bytes(number) {
+  const [unit, one] = number >= 999.5e6 ? ["GB", 1e9] : number >= 999.5e3 ? ["MB", 1e6] : ["kB", 1e3];
+  const value = number / one;
+  return `${value.toFixed(value < 9.95 ? 1 : 0)} ${unit}`;
+}
 export const instant = (us) => (isNumber(us) ? `${day(us)}, ${clock(us)}` : "never");
 
 // Times are the site's own, wherever the reader sits; without its zone, the reader's.

@@ -62,6 +62,7 @@ def sample_status() -> dict[str, Any]:
         "time_zone": "Africa/Lagos",
         "software": "0.1.0",
         "rate": 1.0,
+        "clock_is_trusted": True,
         "verdict": "attention",
         "sentence": "The meter roof is silent for 4 minutes; the rest goes on and nothing is lost.",
         "power": {"consumption_w": 2345.6, "grid_w": 2345.6, "solar_w": -0.0, "at_us": NOW_US - 1_000_000},
@@ -87,12 +88,29 @@ def sample_status() -> dict[str, Any]:
             },
         ],
         "queue": {
-            "has_cloud": True,
             "records": 12,
+            "bytes": 140_000,
             "oldest_us": NOW_US - 180_000_000,
             "acknowledged": 48_211,
+            "quarantined": 1,
+            "dropped_records": 0,
+            "card": "ok",
+            "ring_records": 0,
+            "ring_lost": 0,
+            "file_bytes": 131_400_000,
+        },
+        "upload": {
+            "share": "aggregates",
+            "is_enrolled": True,
+            "is_revoked": False,
             "last_error": None,
             "last_success_us": NOW_US - 190_000_000,
+            "next_attempt_us": NOW_US + 110_000_000,
+            "records_sent": 4_000,
+            "bytes_sent": 50_100_200,
+            "bytes_today": 4_321_000,
+            "bytes_by_kind": {"readings": 48_000_000, "forecast": 1_000_000},
+            "bytes_by_kind_today": {"readings": 4_000_000, "forecast": 100_000},
         },
         "model": {
             "bundle": "ab" * 32,
@@ -363,7 +381,8 @@ class TestInChromium:
         ("error", "words"),
         [
             ("no answer: Cannot connect to host 192.0.2.1:80", "the cloud cannot be reached"),
-            ("no answer: TimeoutError", "the cloud did not answer in time"),
+            ("no answer in time", "the cloud did not answer in time"),
+            ("somebody answered 200, but not our cloud: missing", "the login page of a network perhaps"),
             ("the cloud answered 503", "the cloud cannot take records at present"),
             ("the cloud answered 400", "the cloud refuses what is sent"),
             ("the answer is not an acknowledgement: no JSON", "the login page of a network perhaps"),
@@ -372,7 +391,7 @@ class TestInChromium:
     )
     async def test_the_trouble_of_an_upload_is_said_in_words(self, tmp_path, error: str, words: str):
         status = sample_status()
-        status["queue"]["last_error"] = error
+        status["upload"]["last_error"] = error
         async with shown(tmp_path, status) as tab:
             said = await tab.evaluate("document.getElementById('upload-trouble').innerText")
             assert said.startswith("The last upload failed: ")
@@ -388,8 +407,35 @@ class TestInChromium:
             "published, verified and installed",
             "abababababab…",
             "up to record 48,211",
+            "readings summed up, forecasts, anomalies, recommendations and the gateway's own state",
+            "4.3 MB",
+            "131 MB",
+            "1 record that the cloud refused",
         ):
             assert fact in said
+
+    @pytest.mark.parametrize(
+        ("part", "facts", "words"),
+        [
+            ("upload", {"is_enrolled": False}, "This gateway is not enrolled"),
+            ("upload", {"is_revoked": True}, "The cloud does not take anything from this gateway any more."),
+            ("queue", {"card": "full", "ring_records": 7}, "The card is full: 7 records in memory"),
+            ("queue", {"card": "read_only"}, "The card is read-only: 0 records in memory"),
+        ],
+    )
+    async def test_what_keeps_records_here_is_said(self, tmp_path, part: str, facts: dict[str, Any], words: str):
+        status = sample_status()
+        status[part] |= facts
+        async with shown(tmp_path, status) as tab:
+            said = await tab.evaluate("document.querySelector('main').innerText")
+        assert words in said
+        assert ("A power cut can take at most" in said) == (part == "upload")
+
+    async def test_without_a_cloud_nothing_leaves_the_site(self, tmp_path):
+        status = sample_status() | {"upload": None}
+        async with shown(tmp_path, status) as tab:
+            said = await tab.evaluate("document.querySelector('main').innerText")
+        assert "No cloud is configured, so they stay here." in said
 
     async def test_texts_from_outside_are_inert(self, tmp_path):
         async with page() as port, open_tab(tmp_path) as tab:

@@ -17,7 +17,8 @@ def young() -> dict[str, Any]:
         "power": {"consumption_w": None, "grid_w": None, "solar_w": None, "at_us": None},
         "forecast": None,
         "anomalies": [],
-        "queue": {"records": 1, "acknowledged": 0, "last_error": None},
+        "queue": {"records": 1, "acknowledged": 0},
+        "upload": {"last_error": None},
         "model": {"bundle": None, "release": None, "origin": None, "rung": None},
         "bus": [{"meter": "main", "reads": 0, "errors": 0}],
         "tick": {"count": 0, "late_ms_max": 0.0},
@@ -34,7 +35,8 @@ def busy() -> dict[str, Any]:
             {"kind": "stuck", "series": "main", "active": True},
             {"kind": "spike", "series": "main.active_power_w", "active": False},
         ],
-        "queue": {"records": 20, "acknowledged": 480, "last_error": None},
+        "queue": {"records": 20, "acknowledged": 480},
+        "upload": {"last_error": None},
         "model": {"bundle": "ab" * 32, "release": 2, "origin": "installed", "rung": "model"},
         "bus": [{"meter": "main", "reads": 900, "errors": 1}, {"meter": "solar", "reads": 901, "errors": 0}],
         "tick": {"count": 450, "late_ms_max": 12.6},
@@ -65,8 +67,9 @@ def test_what_is_not_known_yet_is_said_in_words():
 
 def test_trouble_with_the_cloud_stands_where_the_cloud_is():
     status = busy()
-    status["queue"]["last_error"] = "the cloud answered 503"
+    status["upload"]["last_error"] = "the cloud answered 503"
     assert dict(station_rows(status))["cloud"] == "the cloud answered 503"
+    assert dict(station_rows(status | {"upload": None}))["cloud"] == "no cloud"
 
 
 def test_without_a_terminal_a_line_now_and_then_is_enough(capsys: pytest.CaptureFixture[str]):
