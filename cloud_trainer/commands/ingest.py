@@ -134,14 +134,14 @@ async def _serve(arguments: argparse.Namespace) -> None:
 def _tell(arguments: argparse.Namespace, settings: "Settings", ports: "list[Ports]", key: str) -> None:
     from cloud_trainer.announce import announce
 
+    if arguments.port_file is not None:
+        announce("--port-file", arguments.port_file, f"{ports[0].port}\n")
     said = [f"ingest listens on {ports[0].public_url}", f"it signs with key {key}"]
     said += [f"metrics are on http://127.0.0.1:{one.metrics_port}/metrics" for one in ports if one.metrics_port]
     if settings.is_open_to_listeners:
         said.append("warning: without TLS others on the way can read the readings; see --tls-cert and --proxy")
     for line in said:
         sys.stderr.write(f"smartwatts-trainer: {line}\n")
-    if arguments.port_file is not None:
-        announce("--port-file", arguments.port_file, f"{ports[0].port}\n")
 
 
 @contextlib.contextmanager

@@ -109,10 +109,10 @@ class Gatekeeper:
             RefusedError: it did not, it is revoked, or it sends too often.
         """
         self.prove_key(caller, target, body, {name: key.public for name, key in known.keys.items()})
-        if known.is_revoked:
-            raise revoked()
         if wait_s := self._rates.take(known.gateway, self._clock.monotonic_s()):
             raise too_many("this gateway sends too often", wait_s)
+        if known.is_revoked:
+            raise revoked()
 
     def prove_key(self, caller: Caller, target: str, body: bytes, public_keys: Mapping[str, bytes]) -> None:
         """Check that one of `public_keys`, by key id, signed all that was sent to `target`.
@@ -146,7 +146,7 @@ class Gatekeeper:
     async def _look_up(self, gateway: str, now_s: float) -> KnownGateway | None:
         async with self._pool.connection() as connection:
             known = await find_gateway(connection, gateway)
-        if known is not None:
+        if known is not None and not known.is_revoked:  # one that is restored may send at once
             self._known[gateway] = (known, now_s)
             self._known.move_to_end(gateway)
             if len(self._known) > KNOWN_MAX:
