@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple, get_args
 
-from firmware_bridge.reading import UtcUs
+from firmware_bridge.reading import US_PER_S, UtcUs
 from gateway.contract.records import RECORD_BYTES_MAX, Record, RecordError, decode_record
 from gateway.core.sqlite_pages import Cell, Content, Pages, cell_at, find_page_size, leaf_cells
 from gateway.core.sqlite_rows import DamageError, Value, columns, values
@@ -24,7 +24,10 @@ _ROW_BYTES_MAX = RECORD_BYTES_MAX + 100
 # A row of another table: an id of 32 digits, or a name of four, and some integers.
 _SMALL_ROW_BYTES_MAX = 200
 _GENERATION = re.compile(r"[0-9a-f]{32}\Z")
-_CURSOR = "sync"
+# The instant that a record says of itself, by the names it has in one kind or another.
+_INSTANTS = ("at_us", "issued_us", "start_us")
+# A record is written when what it tells has happened. An instant farther off is damaged, and nothing else proves it.
+_RECORDED_AFTER_US_MAX = 24 * 3600 * US_PER_S
 # No counter that rises by some records a minute gets there; a number beyond it is damaged.
 _SEQUENCE_MAX = 2**48
 
@@ -187,7 +190,7 @@ def _has_a_record(row: memoryview) -> bool:
 
 
 def _checked(sequence: int, row: list[Value]) -> SalvagedRecord:
-    """The record that the values make.
+    """The record that the values make; when it was recorded is told from itself where the row cannot be right.
 
     Raises:
         RecordError: it cannot be decoded, or is another than the row says.
@@ -196,7 +199,11 @@ def _checked(sequence: int, row: list[Value]) -> SalvagedRecord:
     kind = next(one for one in others if isinstance(one, str))
     body = next(one for one in others if isinstance(one, bytes))
     boot = next((one for one in others if isinstance(one, int)), None)
-    if decode_record(body).__struct_config__.tag != kind:
+    record = decode_record(body)
+    if record.__struct_config__.tag != kind:
         raise RecordError(f"a record that is no {kind}")
     assert isinstance(recorded_us, int)
+    instant_us = next(getattr(record, name) for name in _INSTANTS if hasattr(record, name))
+    if abs(recorded_us - instant_us) > _RECORDED_AFTER_US_MAX:
+        recorded_us = instant_us
     return SalvagedRecord(sequence, UtcUs(recorded_us), kind, boot, body)
