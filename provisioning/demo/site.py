@@ -206,6 +206,7 @@ port = 0
 [sync]
 url = "http://127.0.0.1:{sync_port}"
 period_s = {sync_s}
+share = "raw"
 
 [update]
 url = "http://127.0.0.1:{bundle_port}"

@@ -14,15 +14,23 @@ from cloud_trainer.ingest.entry import DIGEST_BYTES
 from firmware_bridge.clock import HOLD_S_MAX, ScaledClock, SystemClock
 from gateway.shell.store import FILE_NAME
 from provisioning.demo import site as plan
+from provisioning.demo.enrolment import GATEWAY, TRAINER, Enrolment
 from provisioning.demo.processes import Program, Programs
-from provisioning.demo.run import GATEWAY, SIMULATOR
-from provisioning.demo.way_back import TRAINER, WayBack
+from provisioning.demo.run import SIMULATOR
+from provisioning.demo.way_back import WayBack
 
 pytestmark = [pytest.mark.slow, pytest.mark.pg]
 
 KILLS = 5
 RECORDING_DAYS = 14
 
+ON_DISK = """
+SELECT (SELECT id FROM generation WHERE first_sequence <= record.sequence ORDER BY first_sequence DESC LIMIT 1),
+       sequence, body
+FROM record
+"""
+
+# the digest of a record by its generation and sequence
 Stored = dict[tuple[str, int], bytes]
 
 
@@ -46,9 +54,11 @@ def on_disk(store: Path) -> Stored:
     """What a dead gateway has left, read as the next one will read it."""
     connection = sqlite3.connect(store / FILE_NAME)
     try:
-        (generation,) = connection.execute("SELECT generation FROM store").fetchone()
-        rows = connection.execute("SELECT sequence, body FROM record")
-        return {(generation, sequence): body for sequence, body in rows}
+        rows = connection.execute(ON_DISK)
+        return {
+            (generation, sequence): hashlib.sha256(body).digest()[:DIGEST_BYTES]
+            for generation, sequence, body in rows
+        }
     finally:
         connection.close()
 
@@ -67,11 +77,13 @@ async def start_site(programs: Programs, folder: Path) -> tuple[Path, Program]:
     """Cloud, bundles and meters; the gateway's configuration and the simulator."""
     scenario, form = plan.write_scenario(folder, *recorded_fortnight(folder), 60.0)
     site = plan.demo_site(folder, scenario, is_replay=True, run_s=60.0)
-    way_back = WayBack(folder)
+    way_back, enrolment = WayBack(folder), Enrolment(folder)
     await way_back.open()
     _, sync_port = await programs.start_listening(
-        "ingest", TRAINER, "ingest", "--embedded", folder / "postgresql", "--port", "0", "--dsn-file", folder / "dsn"
-    )
+        "ingest", TRAINER, "ingest", "--embedded", folder / "postgresql", "--keys", enrolment.server_keys,
+        "--port", "0", "--dsn-file", folder / "dsn",
+    )  # fmt: skip
+    await enrolment.claim()
     _, bundle_port = await programs.start_listening(
         "serve", TRAINER, "serve", "--repository", way_back.repository, "--port", "0"
     )
@@ -80,6 +92,7 @@ async def start_site(programs: Programs, folder: Path) -> tuple[Path, Program]:
         "simulator", SIMULATOR, "--scenario", scenario, "--clock", folder / "clock", "--log", folder / "log.jsonl"
     )
     config = plan.write_gateway_config(site, form, bus_port=bus_port, sync_port=sync_port, bundle_port=bundle_port)
+    await enrolment.enrol(config)
     return config, simulator
 
 
