@@ -177,7 +177,7 @@ class Door:
         except TimeoutError as error:
             problem = f"the body did not arrive within {deadline_s:.0f} s"
             raise RefusedError(HTTPStatus.REQUEST_TIMEOUT, "slow", problem, "send smaller batches") from error
-        except web.RequestPayloadError as error:
+        except (web.RequestPayloadError, ConnectionError) as error:
             raise RefusedError(HTTPStatus.BAD_REQUEST, "content", "the body is cut short") from error
         return bytes(body)
 

@@ -218,6 +218,22 @@ async def test_a_body_that_ends_in_the_middle_stores_nothing(sender: Sender, dsn
     assert (await sender.post(BODY)).status == 200
 
 
+async def test_a_sender_that_is_gone_in_the_middle_is_no_fault_of_ours(
+    sender: Sender, dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert sender.ports is not None
+    _, writer = await asyncio.open_connection("127.0.0.1", sender.ports.port)
+    writer.write(head(sender, await sender.nonce(), len(BODY)) + BODY[:-5])
+    async with asyncio.timeout(10):
+        while not await sender.metric("smartwatts_ingest_bodies_held_bytes"):
+            pass
+        writer.transport.abort()
+        while await sender.metric("smartwatts_ingest_bodies_held_bytes"):
+            pass
+    assert (await sender.post(BODY)).status == 200
+    assert [one.getMessage() for one in caplog.records if one.levelname == "ERROR"] == []
+
+
 async def test_bodies_that_never_end_leave_room_for_others(settings: Settings, dsn: str) -> None:
     limits = Limits(bodies_bytes_max=1_000_000, address_bodies_bytes_max=100_000)
     async with before_an_ingest(settings, limits) as sender:
