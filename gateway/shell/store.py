@@ -215,11 +215,10 @@ class Store:
     async def restamp(self, boot: int, offset_us: int, now_us: UtcUs) -> None:
         """The clock was wrong by `offset_us` when start `boot` stamped what it gave `append` until now.
 
-        Those records are stamped anew and may go home. Those of earlier starts may as well, as they are. What is
-        given from now on under the new `boot` may not, until the next time.
+        Those records may go home stamped anew, those of earlier starts as they are. What comes has another `boot`.
         """
         self._writer.order_stamps(boot, offset_us, now_us)
-        self.boot = secrets.randbits(31)  # what comes now is stamped by another time, if only by a better guess
+        self.boot = secrets.randbits(31)
         await self._in_turn(self._writer.stamp, now_us)
 
     async def prune(self, now_us: UtcUs) -> None:
@@ -288,9 +287,8 @@ class Store:
 
     async def _make_room(self, file: StoreFile, now_us: UtcUs) -> bool:
         """Delete a little, when room is wanting; whether anything was."""
-        if await lacking_bytes(file, self._limits) <= 0:
-            return False
-        return self._keeper.drop_aside() or await drop_for_room(file, now_us)
+        lacking = await lacking_bytes(file, self._limits)
+        return lacking > 0 and (self._keeper.drop_aside() or await drop_for_room(file, lacking, now_us))
 
 
 def _block(body: bytes) -> ReadingsBlock | None:
