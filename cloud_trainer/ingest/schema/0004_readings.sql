@@ -72,7 +72,7 @@ BEGIN
         RETURN false;
     END IF;
     -- One at a time. A lock on the table, for one of no table would not show us what others made before us.
-    LOCK TABLE reading_row IN SHARE UPDATE EXCLUSIVE MODE;
+    LOCK TABLE ONLY reading_row IN SHARE UPDATE EXCLUSIVE MODE;
     IF to_regclass('reading_row' || suffix) IS NOT NULL THEN
         RETURN false;  -- somebody else was faster
     END IF;
@@ -135,14 +135,15 @@ FROM reading_row JOIN generation USING (generation_id) JOIN tick USING (generati
 WHERE count > 0 AND (quality = 0 OR count < floor(period_s / tick_s))
 GROUP BY 1, 2, 3;
 
+-- `period_start` is the same in a block and in its rows: joined by it too, the index finds those of one block.
 CREATE VIEW reading AS
-SELECT gateway_id, meter, measurand, reading_row.period_start, period_s, first_at, last_at, mean, minimum, maximum,
+SELECT generation.gateway_id, meter, measurand, period_start, period_s, first_at, last_at, mean, minimum, maximum,
        count, quality, generation, sequence
 FROM reading_row
 JOIN generation USING (generation_id)
-JOIN series USING (gateway_id, series_id)
-JOIN block USING (generation_id, sequence);
+JOIN series USING (series_id)
+JOIN block USING (generation_id, sequence, period_start);
 
 CREATE VIEW reading_15min AS
-SELECT gateway_id, meter, measurand, step_start, total / count AS mean, minimum, maximum, count, covered_s
-FROM rollup_15min JOIN series USING (gateway_id, series_id);
+SELECT rollup_15min.gateway_id, meter, measurand, step_start, total / count AS mean, minimum, maximum, count, covered_s
+FROM rollup_15min JOIN series USING (series_id);
