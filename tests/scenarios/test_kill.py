@@ -30,7 +30,6 @@ SELECT (SELECT id FROM generation WHERE first_sequence <= record.sequence ORDER 
 FROM record
 """
 
-# the digest of a record by its generation and sequence
 Stored = dict[tuple[str, int], bytes]
 
 
@@ -55,10 +54,7 @@ def on_disk(store: Path) -> Stored:
     connection = sqlite3.connect(store / FILE_NAME)
     try:
         rows = connection.execute(ON_DISK)
-        return {
-            (generation, sequence): hashlib.sha256(body).digest()[:DIGEST_BYTES]
-            for generation, sequence, body in rows
-        }
+        return {(generation, sequence): body for generation, sequence, body in rows}
     finally:
         connection.close()
 
