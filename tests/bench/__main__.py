@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
-from tests.bench import bus, damage, fairness, ingest, path
+from tests.bench import bus, damage, fairness, fleet, ingest, path
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ BENCHES: dict[str, Callable[[], Iterator[tuple[str, float, str, float | None]]]]
     "fairness": fairness.bench,
     "damage": damage.bench,
     "ingest": ingest.bench,
+    "fleet": fleet.bench,
 }
 
 

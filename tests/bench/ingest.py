@@ -66,7 +66,7 @@ def bench() -> Iterator[tuple[str, float, str, float | None]]:
         with psycopg.connect(dsn) as connection:
             migrate(connection)
             connection.execute("SELECT create_months(ARRAY[instant(%s)])", (START_US,))
-        servers = {count: stack.enter_context(_ingest(folder, dsn, count)) for count in (1, 2)}
+        servers = {count: stack.enter_context(ingest_program(folder, dsn, count)) for count in (1, 2)}
         batches = _batches()
         rates: dict[str, list[float]] = {"insert": [], "copy": [], "1": [], "2": []}
         replayed = 0
@@ -101,7 +101,7 @@ class Gateway:
 
 
 @contextlib.contextmanager
-def _ingest(folder: Path, dsn: str, processes: int) -> Iterator[str]:
+def ingest_program(folder: Path, dsn: str, processes: int) -> Iterator[str]:
     """The production command in processes of its own; gives its address."""
     (folder / "dsn").write_text(dsn)
     port_file = folder / f"port-{processes}"
