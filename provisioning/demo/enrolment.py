@@ -20,17 +20,19 @@ class Enrolment:
         """`folder` holds the file `dsn` and gets `server-keys/` and `claim-code`."""
         self._dsn, self._code = f"@{folder / 'dsn'}", folder / "claim-code"
         self.server_keys = folder / "server-keys"
+        self._server_key = ""
 
     async def claim(self) -> None:
-        """Make a code for this gateway, in a file for our eyes alone; the cloud must be there."""
+        """Make a code for this gateway, in a file for our eyes alone, and look up by which key to know the cloud."""
         await asyncio.to_thread(
             run_command, TRAINER, "claim", "create", "--dsn", self._dsn, "--site", SITE, "--gateway", GATEWAY_ID,
             "--code-file", self._code,
         )  # fmt: skip
+        keys = await asyncio.to_thread(run_command, TRAINER, "server-key", "list", "--keys", self.server_keys)
+        self._server_key = keys[-1]["key"]
 
     async def enrol(self, config: Path) -> None:
-        """Let the gateway make its key and use the code; it is told by which key to know its cloud."""
-        keys = await asyncio.to_thread(run_command, TRAINER, "server-key", "list", "--keys", self.server_keys)
+        """Let the gateway make its key and use the code, with that cloud and no other."""
         await asyncio.to_thread(
-            run_command, GATEWAY, "enroll", "--config", config, "--server-key", keys[-1]["key"], stdin=self._code
+            run_command, GATEWAY, "enroll", "--config", config, "--server-key", self._server_key, stdin=self._code
         )

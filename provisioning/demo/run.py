@@ -71,8 +71,10 @@ async def _run(wanted: Wanted, site: DemoSite, form: ReplayMap | None, programs:
     config = plan.write_gateway_config(
         site, form, bus_port=bus_port, sync_port=ports["ingest"], bundle_port=ports["serve"]
     )
-    clock.hold_before(clock.utc_us())  # an enrolment takes hours of this time: the day begins after it
+    # Enrolment and start would take hours of this time: it stands still, as long as it may.
+    clock.hold_before(clock.utc_us())
     await enrolment.enrol(config)
+    clock.hold_before(clock.utc_us())
     gateway, page_port = await programs.start_listening("gateway", GATEWAY, "run", "--config", config)
     await _live(wanted.run_s, way_back, gateway, page_port)
     if wanted.run_s is None:

@@ -15,6 +15,7 @@ async def test_a_cloud_that_is_not_there_is_told(tmp_path: Path):
         await Enrolment(tmp_path).claim()
 
 
-async def test_a_cloud_without_keys_is_told(tmp_path: Path):
-    with pytest.raises(ProgramError, match=r"cloud_trainer server-key ended with code 2: .*server-keys"):
+async def test_a_gateway_that_cannot_be_enrolled_is_told(tmp_path: Path):
+    (tmp_path / "claim-code").write_text("")
+    with pytest.raises(ProgramError, match=r"gateway enroll ended with code 2: .*gateway\.toml"):
         await Enrolment(tmp_path).enrol(tmp_path / "gateway.toml")
