@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
-from tests.bench import bus, damage, fairness, fleet, ingest, path
+from tests.bench import bus, damage, fairness, fleet, ingest, path, store
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ BENCHES: dict[str, Callable[[], Iterator[tuple[str, float, str, float | None]]]]
     "bus": bus.bench,
     "fairness": fairness.bench,
     "damage": damage.bench,
+    "store": store.bench,
+    "loss_window": store.loss_window,
     "ingest": ingest.bench,
     "fleet": fleet.bench,
 }
