@@ -22,7 +22,9 @@ def add(commands: Commands) -> None:
     listing.set_defaults(run=options.explains_database(run_list))
     revoke = subcommands.add_parser("revoke", help="take nothing more from it; it goes on measuring")
     revoke.set_defaults(run=options.explains_database(run_revoke))
-    restore = subcommands.add_parser("restore", help="take it back, or believe it again when it looked like a copy")
+    restore = subcommands.add_parser(
+        "restore", help="take it back (it sends from its next start on), or believe it again"
+    )
     restore.set_defaults(run=options.explains_database(run_restore))
     for parser in (revoke, restore):
         parser.add_argument("gateway", metavar="ID", help="its name, as shown by list")

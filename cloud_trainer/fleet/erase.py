@@ -20,7 +20,7 @@ _OF_GENERATION = sql.SQL(
 
 # Every table with something of a site in it, and which rows are: what is found by its store or its gateway goes
 # before these do.
-ROWS: dict[str, sql.Composable] = (
+ROWS: dict[str, sql.SQL] = (
     dict.fromkeys(("reading_row", "block"), _OF_GENERATION)
     | dict.fromkeys(("rollup_15min", "series", "raw_window", "forecast", "anomaly", "decision"), _OF_GATEWAY)
     | dict.fromkeys(("model_report", "status", "record", "generation", "gateway_key"), _OF_GATEWAY)
