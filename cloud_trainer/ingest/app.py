@@ -74,7 +74,8 @@ async def listening(
         assert runner.server is not None, "set up just now"
         listener = Listener(runner.server, limits, metrics, clock, settings.proxies)
         server = await listener.listen(settings.host, settings.port, tls=tls, shares_port=settings.shares_port)
-        await stack.enter_async_context(server)
+        # without waiting for its connections: the runner ends those
+        stack.callback(server.close)
         metrics_port = None
         if settings.metrics_port is not None:
             metrics_port = await stack.enter_async_context(

@@ -13,7 +13,7 @@ from psycopg_pool import TooManyRequests
 
 from cloud_trainer.ingest.auth import Caller, Gatekeeper
 from cloud_trainer.ingest.endpoints import Endpoints
-from cloud_trainer.ingest.limits import Limits, ShareError, Shares
+from cloud_trainer.ingest.limits import Limits, ShareError, Shares, plain_address
 from cloud_trainer.ingest.listener import connection_of
 from cloud_trainer.ingest.metrics import Health, Metrics
 from cloud_trainer.ingest.replies import Answer, RefusedError, away, busy
@@ -45,7 +45,7 @@ class Door:
     ) -> None:
         self._gatekeeper, self._endpoints = gatekeeper, endpoints
         self._limits, self._metrics, self._clock = limits, metrics, clock
-        self._proxies = frozenset(proxies)
+        self._proxies = frozenset(map(plain_address, proxies))
         self._bodies = Shares(limits.bodies_bytes_max, limits.address_bodies_bytes_max)
         # what gateways call us; known once we listen
         self.public_url = ""
@@ -187,7 +187,7 @@ class Door:
     def _address(self, request: web.Request) -> str:
         """Where a request came from: a proxy of ours adds that as the last one it knows."""
         peer = request.remote or ""
-        if peer not in self._proxies:
+        if plain_address(peer) not in self._proxies:
             return peer
         return request.headers.get("X-Forwarded-For", peer).rpartition(",")[2].strip()
 

@@ -131,14 +131,18 @@ class Shares:
                 del self._taken[name]
 
 
-def address_group(address: str) -> str:
-    """Whom an address stands for: itself, or for IPv6 its /64, which is what one customer gets; "" for no address."""
+def plain_address(address: str) -> str:
+    """An address in its one spelling; "" for what is none."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:
         return ""
-    if isinstance(found, ipaddress.IPv4Address):
-        return str(found)
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
-    return str(ipaddress.ip_network((int(found) >> 64 << 64, 64)))
+    return str(getattr(found, "ipv4_mapped", None) or found)
+
+
+def address_group(address: str) -> str:
+    """Whom an address stands for: itself, or for IPv6 its /64, which is what one customer gets; "" for no address."""
+    plain = plain_address(address)
+    if ":" not in plain:
+        return plain
+    return str(ipaddress.ip_network((int(ipaddress.IPv6Address(plain.partition("%")[0])) >> 64 << 64, 64)))

@@ -12,10 +12,13 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from cloud_trainer.ingest.limits import Limits, address_group
+from cloud_trainer.ingest.limits import Limits, address_group, plain_address
 from cloud_trainer.ingest.metrics import Metrics
 from firmware_bridge.clock import Clock
 from firmware_bridge.port import port_error
+
+# What TLS waits for the other side's farewell.
+_FAREWELL_S_MAX = 5.0
 
 
 class Listener:
@@ -26,7 +29,7 @@ class Listener:
     ) -> None:
         self._server, self._clock = server, clock
         self.limits, self.metrics = limits, metrics
-        self._proxies = {address_group(proxy) for proxy in proxies}
+        self._proxies = frozenset(map(plain_address, proxies))
         # not yet connected: asyncio still shakes hands
         self._expected: set[Connection] = set()
         self._open: dict[Connection, str] = {}
@@ -49,6 +52,7 @@ class Listener:
                 port,
                 ssl=tls,
                 ssl_handshake_timeout=None if tls is None else self.limits.headers_s_max,
+                ssl_shutdown_timeout=None if tls is None else _FAREWELL_S_MAX,
                 backlog=self.limits.connections_max,
                 reuse_port=shares_port or None,
                 start_serving=False,
@@ -69,7 +73,8 @@ class Listener:
         """Count a new connection; False when its address has enough."""
         self._expected.discard(connection)
         group = address_group(address)
-        if group not in self._proxies and self._by_address[group] >= self.limits.address_connections_max:
+        is_full = self._by_address[group] >= self.limits.address_connections_max
+        if is_full and plain_address(address) not in self._proxies:
             return False
         self._open[connection] = group
         self._by_address[group] += 1

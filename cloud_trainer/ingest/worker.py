@@ -6,6 +6,7 @@ DSN may hold a password, and once it listens it says where on its standard outpu
 
 import asyncio
 import logging
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -13,10 +14,15 @@ from collections.abc import Callable
 import msgspec
 
 from cloud_trainer.ingest.app import Ports, listening
+from cloud_trainer.ingest.limits import Limits
 from cloud_trainer.ingest.settings import Settings, read_settings
 from firmware_bridge.errors import Exit, SettingError
 
+log = logging.getLogger(__name__)
+
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# Beside its connections: to the database, files, the event loop.
+_OTHER_DESCRIPTORS = 100
 
 
 async def serve(settings: Settings, stopped: asyncio.Event, on_listening: Callable[[Ports], None]) -> None:
@@ -25,7 +31,9 @@ async def serve(settings: Settings, stopped: asyncio.Event, on_listening: Callab
     Raises:
         SettingError: it cannot listen so.
     """
-    async with listening(settings) as ports:
+    limits = Limits()
+    _allow_descriptors(limits.connections_max + _OTHER_DESCRIPTORS)
+    async with listening(settings, limits=limits) as ports:
         on_listening(ports)
         await stopped.wait()
 
@@ -41,6 +49,16 @@ def stop_event() -> asyncio.Event:
 def log_to_stderr() -> None:
     """Log the course of life, in the form of the gateway's own log."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+
+
+def _allow_descriptors(needed: int) -> None:
+    """Be allowed so many open files, as far as the system lets us: usually it starts programs with 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        wanted = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        if wanted < needed:
+            log.warning("few connections at one time: descriptors=%d needed=%d", wanted, needed)
 
 
 def main() -> int:

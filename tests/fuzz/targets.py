@@ -1,12 +1,26 @@
 """Every parser of the project, by name."""
 
-from tests.fuzz import cloud_targets, line_targets, program_targets, settings_targets, store_targets
+from tests.fuzz import (
+    cloud_targets,
+    ingest_targets,
+    line_targets,
+    program_targets,
+    settings_targets,
+    store_targets,
+)
 from tests.fuzz.campaign import Campaign, Report
 from tests.fuzz.target import Target
 
 TARGETS: dict[str, Target] = {
     target.name: target
-    for module in (line_targets, settings_targets, program_targets, store_targets, cloud_targets)
+    for module in (
+        line_targets,
+        settings_targets,
+        program_targets,
+        store_targets,
+        cloud_targets,
+        ingest_targets,
+    )
     for target in module.TARGETS
 }
 

@@ -80,13 +80,14 @@ async def house(
     metrics = Metrics()
     listener = Listener(runner.server, limits, metrics, SystemClock(), proxies)
     try:
-        async with await listener.listen("127.0.0.1", 0, tls=tls) as server:
-            await server.start_serving()
-            here = House(metrics, began, server)
-            try:
-                yield here
-            finally:
-                await here.leave()
+        server = await listener.listen("127.0.0.1", 0, tls=tls)
+        await server.start_serving()
+        here = House(metrics, began, server)
+        try:
+            yield here
+        finally:
+            server.close()
+            await here.leave()
     finally:
         await runner.cleanup()
 
