@@ -1,13 +1,13 @@
 """Connections before there is a request: how many, from where, and how long without a word. A shell.
 
 aiohttp serves whoever connects, and waits long for the rest of a request that was half sent. Here a connection
-has a deadline for its first request, all of them and those of one address have a cap, and where the house is full the
-oldest that says nothing makes room: who sends at once always gets in.
+has a deadline for its first request, all of them and those of one address have a cap, and at a cap the oldest one
+that says nothing makes room: who sends at once always gets in.
 """
 
 import asyncio
 import ssl
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 
 from aiohttp import web
@@ -34,8 +34,9 @@ class Listener:
         self._expected: set[Connection] = set()
         self._open: dict[Connection, str] = {}
         self._by_address: Counter[str] = Counter()
-        # without a request, who is so for the longest first
+        # without a request, who is so for the longest first; all, and those of each address
         self._quiet: dict[Connection, None] = {}
+        self._quiet_of: defaultdict[str, dict[Connection, None]] = defaultdict(dict)
 
     async def listen(
         self, host: str, port: int, *, tls: ssl.SSLContext | None = None, shares_port: bool = False
@@ -70,37 +71,43 @@ class Listener:
         return connection
 
     def opened(self, connection: "Connection", address: str) -> bool:
-        """Count a new connection; False when its address has enough."""
+        """Count a new connection; False when its address has enough, and all of them are at work."""
         self._expected.discard(connection)
         group = address_group(address)
         is_full = self._by_address[group] >= self.limits.address_connections_max
         if is_full and plain_address(address) not in self._proxies:
-            return False
+            if not self._quiet_of[group]:
+                return False
+            next(iter(self._quiet_of[group])).hang_up("address")
         self._open[connection] = group
         self._by_address[group] += 1
-        self._quiet[connection] = None
+        self.is_silent(connection)
         self.metrics.connections.set(len(self._open))
         return True
 
     def closed(self, connection: "Connection") -> None:
         """Forget a connection, whatever became of it."""
         self._expected.discard(connection)
-        self._quiet.pop(connection, None)
+        self.speaks(connection)
         group = self._open.pop(connection, None)
         if group is not None:
             self._by_address[group] -= 1
             if not self._by_address[group]:
                 del self._by_address[group]
+                self._quiet_of.pop(group, None)
         self.metrics.connections.set(len(self._open))
 
     def speaks(self, connection: "Connection") -> None:
         """A whole head of a request came: it is not quiet until that is answered."""
-        self._quiet.pop(connection, None)
+        if connection in self._quiet:
+            del self._quiet[connection]
+            del self._quiet_of[self._open[connection]][connection]
 
     def is_silent(self, connection: "Connection") -> None:
         """The request is answered."""
         if connection in self._open:
             self._quiet[connection] = None
+            self._quiet_of[self._open[connection]][connection] = None
 
     def is_old(self, connection: "Connection") -> bool:
         """Whether it has been open for long enough."""

@@ -157,14 +157,25 @@ async def test_a_good_client_gets_through_a_thousand_connections_from_everywhere
         assert here.hangups("full") >= 1_000 - limits.connections_max
 
 
-async def test_a_thousand_connections_from_one_address_leave_room_for_others() -> None:
+async def test_a_thousand_connections_from_one_address_leave_room_for_good_ones() -> None:
     limits = Limits(address_connections_max=64)
     async with house(limits) as here:
         crowd = [await here.connect("127.0.1.1") for _ in range(1_000)]
+        assert await says_hello(await here.connect("127.0.1.1"))
         assert await says_hello(await here.connect())
         assert here.open() <= 65
-        assert here.hangups("address") == 936
-        assert await is_closed(crowd[-1])
+        assert here.hangups("address") == 937
+        assert await is_closed(crowd[0])
+
+
+async def test_an_address_that_keeps_all_its_connections_at_work_gets_no_more() -> None:
+    async with house(Limits(address_connections_max=2)) as here:
+        for _ in range(2):
+            _, writer = await here.connect()
+            writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na")
+            await here.began.acquire()
+        assert not await says_hello(await here.connect())
+        assert await says_hello(await here.connect("127.0.1.1"))
 
 
 async def test_whoever_is_being_answered_is_not_shown_out() -> None:
