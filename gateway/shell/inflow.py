@@ -133,6 +133,14 @@ class Inflow:
             self._forget_begun()  # what it gives after a failure is not known
             raise
 
+    def pause(self) -> list[Salvage]:
+        """What is left to do for the next start: an orderly stop is no failure of what was begun."""
+        if isinstance(self._begun, DamagedFile):
+            entry = self._begun.entry
+            self._begun.entry = msgspec.structs.replace(entry, tries=entry.tries - 1)
+            self._begun = None
+        return self._salvages()
+
     async def close(self) -> None:
         """Let go of all that has not come."""
         for source in self._sources:

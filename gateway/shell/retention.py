@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 
 from firmware_bridge.reading import US_PER_S, UtcUs
 from gateway.config import StoreConfig
@@ -37,6 +38,8 @@ _AT_HOME = (
     " AND instr((SELECT kinds FROM shared WHERE first_sequence <= record.sequence"
     " ORDER BY first_sequence DESC LIMIT 1), ' ' || kind || ' '))"
 )
+# The counter goes on from it.
+_NOT_LAST = "sequence < (SELECT max(sequence) FROM record)"
 # What goes first for want of room. None: whatever is at home.
 DROPPED_FIRST: tuple[str | None, ...] = (None, "raw", "forecast", "readings")
 
@@ -58,7 +61,7 @@ async def drop_old(file: StoreFile, limits: StoreConfig, now_us: UtcUs, sweep: S
     ((through, count),) = scanned
     rows = await file.database.query(
         "SELECT sequence, recorded_us, kind, length(body) FROM record"  # noqa: S608 - constants
-        f" WHERE sequence > ? AND sequence <= ? AND {_AT_HOME}"
+        f" WHERE sequence > ? AND sequence <= ? AND {_AT_HOME} AND {_NOT_LAST}"
         " AND recorded_us < CASE kind WHEN 'forecast' THEN ? ELSE ? END ORDER BY sequence LIMIT ?",
         (
             sweep.by_age,
@@ -89,16 +92,18 @@ async def lacking_bytes(file: StoreFile, limits: StoreConfig) -> int:
     return max(too_large, to_be_free)
 
 
-async def drop_for_room(file: StoreFile, now_us: UtcUs) -> bool:
-    """Delete a chunk of what goes first; whether there was anything that may go."""
+async def drop_for_room(file: StoreFile, lacking: int, now_us: UtcUs) -> bool:
+    """Delete of what goes first as much as is lacking, a chunk at most; whether there was anything that may go."""
     for kind in DROPPED_FIRST:
         which = _AT_HOME if kind is None else f"kind = '{kind}' AND NOT ifnull({_AT_HOME}, 0)"
         rows = await file.database.query(
             f"SELECT sequence, recorded_us, kind, length(body) FROM record WHERE {which}"  # noqa: S608 - constants
-            " AND sequence < (SELECT max(sequence) FROM record) ORDER BY sequence LIMIT ?",
+            f" AND {_NOT_LAST} ORDER BY sequence LIMIT ?",
             (CHUNK_ROWS,),
         )
         if rows:
+            sizes = accumulate(size for *_, size in rows)
+            rows = [row for row, size in zip(rows, sizes, strict=True) if size - row[-1] < lacking]
             async with file.transaction() as database:
                 await _delete(database, file, rows)
                 if kind is not None:
@@ -112,7 +117,8 @@ async def give_back(file: StoreFile, limits: StoreConfig) -> None:
     _, size = await _sizes(file.database)
     is_short = disk_free_bytes(file) < limits.free_mb_min * BYTES_PER_MB
     if is_short or size > limits.size_mb_max * BYTES_PER_MB:
-        await file.database.query(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
+        # As a script: sqlite3 takes a statement without columns for done after its first step.
+        await file.database.script(f"PRAGMA incremental_vacuum({_VACUUM_PAGES});")
 
 
 def disk_free_bytes(file: StoreFile) -> int:

@@ -123,7 +123,7 @@ class Store:
     def queue(self) -> Queue:
         """What waits to go home, and how the card fares."""
         keeper, ring = self._keeper, self._writer.ring
-        about_card = (keeper.card, ring.records, ring.lost_records)
+        about_card = (keeper.state.card, ring.records, ring.lost_records)
         if keeper.file is None:
             return Queue(0, self._writer.verdicts.acknowledged, None, 0, 0, 0, *about_card, 0)
         at, waits = keeper.file.position, keeper.file.position.waits()
@@ -161,7 +161,7 @@ class Store:
     async def _waiting(
         self, file: StoreFile, *, kinds: frozenset[str], records_max: int, bytes_max: int
     ) -> Waiting | None:
-        if self._keeper.card == "ok":
+        if self._keeper.state.card == "ok":
             await file.settle()
             await file.share(kinds)
         if not self._keeper.inflow.is_over:
@@ -280,7 +280,7 @@ class Store:
         return True if result is None else result
 
     async def _flush(self, file: StoreFile, through: int, now_us: UtcUs) -> None:
-        if self._keeper.card == "full":
+        if self._keeper.state.card == "full":
             with suppress(StorageError):
                 await self._make_room(file, now_us)
         await self._writer.flush(file, through, now_us)

@@ -194,7 +194,8 @@ class StoreFile:
         async with self.transaction() as database:
             # Until somebody asks for the first time nothing has gone: the first answer holds from the beginning.
             first = 0 if self.position.kinds is None else self.position.acknowledged + 1
-            await database.execute("INSERT OR REPLACE INTO shared VALUES (?, ?)", (first, text))
+            await database.execute("DELETE FROM shared WHERE first_sequence >= ?", (first,))  # from before a rewind
+            await database.execute("INSERT INTO shared VALUES (?, ?)", (first, text))
             self.position.kinds = text
             await find_oldest(database, self.position)
 

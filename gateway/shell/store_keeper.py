@@ -12,7 +12,8 @@ from typing import TypeVar
 
 from firmware_bridge.errors import SettingError
 from firmware_bridge.reading import US_PER_S, UtcUs
-from gateway.shell.database import Card, Connect, StorageError
+from gateway.shell.card_state import CardState
+from gateway.shell.database import Connect, StorageError
 from gateway.shell.generations import Generation, Journal, Salvage, new_id, read_journal, succeed, write_journal
 from gateway.shell.heritage import Heritage, heritage_of, take_over
 from gateway.shell.inflow import Inflow
@@ -22,8 +23,6 @@ from gateway.shell.store_folder import FILE_NAME, FolderLock, aside_name, forget
 
 log = logging.getLogger(__name__)
 
-# A card that is away is tried again so often: soon enough for the ring, seldom enough for the card.
-RETRY_US = 5 * US_PER_S
 # A card that damages every file is no place for more of them: so many are moved aside within such a time.
 DAMAGES_MAX = 3
 DAMAGES_US = 3600 * US_PER_S
@@ -38,7 +37,7 @@ class Keeper:
 
     def __init__(self, folder: Path, connect: Connect) -> None:
         self.folder, self.path = folder, folder / FILE_NAME
-        self.card: Card = "ok"
+        self.state = CardState(folder)
         self.file: StoreFile | None = None
         self.inflow = Inflow(folder, self._write)
         self._connect, self._lock = connect, FolderLock(folder)
@@ -46,7 +45,6 @@ class Keeper:
         # what is known of the file before, until another has taken it over
         self._heritage: Heritage | None = None
         self._damaged_us: list[UtcUs] = []
-        self._tried_us = UtcUs(0)
 
     async def start(self, now_us: UtcUs) -> None:
         """Open the file; a card that is away is no reason not to start.
@@ -57,7 +55,7 @@ class Keeper:
         try:
             await self._open(now_us, check=True)
         except StorageError as error:
-            self._note_away(error, now_us)
+            self.state.note_away(error, now_us)
         except BaseException:
             self._lock.release()
             raise
@@ -67,6 +65,8 @@ class Keeper:
         with suppress(StorageError):
             while self.file is not None and self.inflow.is_urgent:
                 await self._bring_over(UtcUs(0))
+        with suppress(StorageError, SettingError):
+            self._write(self._generations, self.inflow.pause())
         await self._close_file()
         await self.inflow.close()
         self._lock.release()
@@ -84,7 +84,7 @@ class Keeper:
             except StorageError as error:
                 file = await self._mend(error, now_us)
             else:
-                self._note_well()
+                self.state.note_well()
                 return result
 
     async def glance(self, work: Callable[[StoreFile], Awaitable[T]], now_us: UtcUs) -> T:
@@ -93,7 +93,7 @@ class Keeper:
         Raises:
             StorageError: it may not.
         """
-        if self.card == "ok" or self.file is None:
+        if self.state.card == "ok" or self.file is None:
             return await self.attempt(work, now_us)
         return await work(self.file)
 
@@ -150,21 +150,18 @@ class Keeper:
         Raises:
             StorageError: the card is away.
         """
-        if self.card != "ok":
-            if abs(now_us - self._tried_us) < RETRY_US:
-                raise StorageError("the card is away", self.card)
-            if self.card != "full":  # on a disk that was mounted anew, files have to be opened anew
-                await self._close_file()
+        if not self.state.is_due(now_us):
+            raise StorageError("the card is away", self.state.card)
+        if self.state.card in ("read_only", "failing"):  # on a disk that was mounted anew, files are opened anew
+            await self._close_file()
         try:
             if self.file is not None and not self.file.is_in_place():
                 await self._leave_place(self.file, now_us)
             return self.file or await self._open(now_us, check=False)
         except StorageError as error:
-            self._note_away(error, now_us)
-            raise StorageError(str(error), self.card) from error
+            raise self.state.note_away(error, now_us) from error
         except SettingError as error:
-            self._note_away(StorageError(str(error), "failing"), now_us)
-            raise StorageError(str(error), self.card) from error
+            raise self.state.note_away(StorageError(str(error), "failing"), now_us) from error
 
     async def _mend(self, error: StorageError, now_us: UtcUs) -> StoreFile:
         """Another file after `error`.
@@ -180,8 +177,7 @@ class Keeper:
                 error = another
             else:
                 return await self._reach(now_us)
-        self._note_away(error, now_us)
-        raise StorageError(str(error), self.card) from error
+        raise self.state.note_away(error, now_us) from error
 
     async def _open(self, now_us: UtcUs, *, check: bool) -> StoreFile:
         """The file, open and with its generations; a damaged one is moved aside and another made."""
@@ -279,14 +275,3 @@ class Keeper:
         if file is not None:
             with suppress(StorageError):
                 await file.close()
-
-    def _note_away(self, error: StorageError, now_us: UtcUs) -> None:
-        card = error.card or "failing"
-        if card != self.card:
-            log.error("card takes no records, they are kept in memory: card=%s error=%s", card, error)
-        self.card, self._tried_us = card, now_us
-
-    def _note_well(self) -> None:
-        if self.card != "ok":
-            log.info("card takes records again: card was %s", self.card)
-        self.card = "ok"

@@ -1,99 +1,19 @@
+import asyncio
 import random
-import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from firmware_bridge.errors import ConflictError, SettingError
+from firmware_bridge.clock import SystemClock
+from firmware_bridge.errors import SettingError
 from firmware_bridge.reading import UtcUs
-from gateway.contract.records import Record, StatusRecord
+from gateway.shell import store_file
+from gateway.shell.database import connect_sqlite
 from gateway.shell.store import FILE_NAME, Store
-from gateway.shell.store_file import SCHEMA_VERSION
-
-NOW_US = UtcUs(1_700_000_000_000_000)
-
-
-def statuses(count: int) -> list[Record]:
-    return [StatusRecord(UtcUs(NOW_US + number), "started", "1.0", f"number {number}") for number in range(count)]
-
-
-@asynccontextmanager
-async def opened(folder: Path) -> AsyncIterator[Store]:
-    store = await Store.open(folder, NOW_US)
-    try:
-        yield store
-    finally:
-        await store.close()
-
-
-def set_aside(folder: Path) -> list[Path]:
-    return list(folder.glob("damaged-*.sqlite"))
-
-
-async def test_commits_reach_the_card_before_they_are_told(tmp_path: Path):
-    async with opened(tmp_path) as store:
-        for pragma, value in (("synchronous", 2), ("journal_mode", "wal"), ("auto_vacuum", 2)):
-            assert next(iter(await store._connection.execute_fetchall(f"PRAGMA {pragma}"))) == (value,)
-
-
-async def test_a_second_gateway_on_the_same_folder_is_refused(tmp_path: Path):
-    async with opened(tmp_path) as store:
-        with pytest.raises(ConflictError, match="in use by another gateway"):
-            await Store.open(tmp_path, NOW_US)
-        assert await store.append(statuses(1), NOW_US) == 1
-    async with opened(tmp_path) as store:
-        assert store.queue.records == 1
-
-
-def stand_in_the_way(folder: Path) -> Path:
-    folder.write_text("a file")
-    return folder
-
-
-def lie_under_a_file(folder: Path) -> Path:
-    folder.write_text("a file")
-    return folder / "store"
-
-
-def make_the_lock_a_folder(folder: Path) -> Path:
-    (folder / "store.lock").mkdir(parents=True)
-    return folder
-
-
-def make_the_file_a_folder(folder: Path) -> Path:
-    (folder / FILE_NAME).mkdir(parents=True)
-    return folder
-
-
-def name_it_too_long(folder: Path) -> Path:
-    return folder / ("x" * 300)
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [stand_in_the_way, lie_under_a_file, make_the_lock_a_folder, make_the_file_a_folder, name_it_too_long],
-)
-async def test_a_folder_that_cannot_be_used_is_a_setting_error(tmp_path: Path, spoil: Callable[[Path], Path]):
-    folder = spoil(tmp_path / "data")
-    for _ in range(2):  # the first refusal holds nothing
-        with pytest.raises(SettingError) as caught:
-            await Store.open(folder, NOW_US)
-        assert (caught.value.field, caught.value.value) == ("store.folder", str(folder))
-
-
-async def test_a_store_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path):
-    async with opened(tmp_path) as store:
-        await store.append(statuses(1), NOW_US)
-    path = tmp_path / FILE_NAME
-    with closing(sqlite3.connect(path)) as file:
-        file.execute(f"PRAGMA user_version={SCHEMA_VERSION + 1}")
-    before = path.read_bytes()
-    with pytest.raises(SettingError, match=f"version {SCHEMA_VERSION + 1}"):
-        await Store.open(tmp_path, NOW_US)
-    assert path.read_bytes() == before
-    assert set_aside(tmp_path) == []
+from gateway.shell.store_file import StoreFile
+from tests.sim.stores import NOW_US, all_kept, asides, block, change, kept, look, numbers, opened, statuses
+from tests.sim.weak_card import WeakCard
 
 
 async def filled(folder: Path, records: int = 400) -> bytes:
@@ -119,56 +39,225 @@ def zeroed_behind_the_first_page(file: bytes) -> bytes:
     return file[:4096] + bytes(len(file) - 4096)
 
 
-@pytest.mark.parametrize("damage", [garbage, cut_short, zeroed_behind_the_head, zeroed_behind_the_first_page])
-async def test_a_damaged_file_is_kept_aside_and_a_new_generation_begun(
-    tmp_path: Path, damage: Callable[[bytes], bytes], caplog: pytest.LogCaptureFixture
-):
-    damaged = damage(await filled(tmp_path))
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as file:
-        (old,) = file.execute("SELECT generation FROM store").fetchone()
-    (tmp_path / FILE_NAME).write_bytes(damaged)
-    async with opened(tmp_path) as store:
-        assert store.generation != old
-        assert await store.append(statuses(1), NOW_US) == 1
-        assert store.queue.records == 1
-    (aside,) = set_aside(tmp_path)
-    assert aside.read_bytes() == damaged
-    assert aside.name in caplog.text
+def without_its_head(file: bytes) -> bytes:
+    return bytes(4096) + file[4096:]
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("damage", "records_min"),
     [
-        "DELETE FROM store",
-        "DELETE FROM cursor",
-        "DROP TABLE record",
-        "UPDATE store SET generation = 'nonsense'",
-        "UPDATE store SET generation = x'ff00'",
-        "UPDATE cursor SET sequence = 'many'",
-        "PRAGMA application_id = 7",
+        (garbage, 0),
+        (cut_short, 0),
+        (zeroed_behind_the_head, 0),
+        (zeroed_behind_the_first_page, 0),
+        (without_its_head, 400),
     ],
 )
-async def test_a_database_that_is_no_store_of_ours_is_kept_aside(tmp_path: Path, change: str):
-    await filled(tmp_path, records=1)
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as file:
-        file.execute(change)
-        file.commit()
+async def test_a_damaged_file_is_kept_what_it_holds_comes_over_and_a_generation_begins(
+    tmp_path: Path, damage: Callable[[bytes], bytes], records_min: int, caplog: pytest.LogCaptureFixture
+):
+    damaged = damage(await filled(tmp_path))
+    ((old,),) = look(tmp_path, "SELECT id FROM generation")
+    (tmp_path / FILE_NAME).write_bytes(damaged)
     async with opened(tmp_path) as store:
-        assert await store.append(statuses(1), NOW_US) == 1
-    assert len(set_aside(tmp_path)) == 1
+        assert store.generation != old
+        await store.append(statuses(1, first=401), NOW_US)
+        records = await all_kept(store)
+        found = numbers(one for _, one in records)
+        assert found == sorted(found)
+        assert found[-1] == 401
+        assert len(found) - 1 >= records_min
+        assert {generation for generation, one in records if one.sequence <= 400} <= {old}
+        assert all(one.sequence == number for number, (_, one) in zip(found[:-1], records, strict=False))
+    (aside,) = asides(tmp_path)
+    assert aside.read_bytes() == damaged
+    assert aside.name in caplog.text
 
 
 async def test_an_empty_file_left_by_a_power_cut_becomes_a_store(tmp_path: Path):
     (tmp_path / FILE_NAME).touch()
     async with opened(tmp_path) as store:
-        assert await store.append(statuses(1), NOW_US) == 1
-    assert set_aside(tmp_path) == []
+        await store.append(statuses(1), NOW_US)
+        assert [one.sequence for one in await kept(store)] == [1]
+    assert asides(tmp_path) == []
+
+
+async def test_an_empty_file_whose_log_is_not_empty_loses_nothing_of_that(tmp_path: Path):
+    async with opened(tmp_path / "data") as store:
+        await store.append(statuses(3), NOW_US)
+        log = (tmp_path / "data" / f"{FILE_NAME}-wal").read_bytes()
+    (tmp_path / "data" / FILE_NAME).write_bytes(b"")
+    (tmp_path / "data" / f"{FILE_NAME}-wal").write_bytes(log)
+    async with opened(tmp_path / "data") as store:
+        assert numbers(await kept(store)) == [1, 2, 3]
+
+
+# More than SQLite keeps in memory; a page each.
+BLOCKS = 1_500
+
+
+async def test_damage_that_is_found_when_it_is_read_is_no_other_than_at_the_start(tmp_path: Path):
+    folder = tmp_path / "data"
+    async with opened(folder) as store:
+        generation = store.generation
+        await store.append([block(number, size=3_000) for number in range(BLOCKS)], NOW_US)
+        await store.append(statuses(5), NOW_US)
+    async with opened(folder) as store:
+        # behind the back of the connection, which has read little of it yet
+        file = folder / FILE_NAME
+        data = bytearray(file.read_bytes())
+        at = 40 * 4096
+        with file.open("r+b") as handle:
+            handle.seek(at)
+            handle.write(bytes(4096))
+        assert any(data[at : at + 4096])
+        assert await kept(store) == [], "found while it was read: nothing is sent before it all came over"
+        await store.append(statuses(1, first=6), NOW_US)
+        while await store.mend(NOW_US):
+            pass
+        records = await all_kept(store)
+        assert numbers(one for _, one in records) == [1, 2, 3, 4, 5, 6]
+        assert len([one for _, one in records if one.sequence <= BLOCKS]) == BLOCKS - 1
+        assert {name for name, one in records if one.sequence <= BLOCKS + 5} == {generation}
+        assert store.generation != generation
+        assert store.queue.card == "ok"
+    assert len(asides(folder)) == 1
+
+
+async def test_what_is_not_whole_is_not_looked_through_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    await filled(tmp_path)
+    monkeypatch.setattr(store_file, "CHECK_S_MAX", 0.0)
+    caplog.set_level("INFO")
+    async with opened(tmp_path) as store:
+        assert len(await kept(store)) == 400
+    assert "looked through in part" in caplog.text
+
+
+async def test_a_transaction_that_fails_leaves_the_position_as_it_was(tmp_path: Path):
+    async with opened(tmp_path) as store:
+        file = store._keeper.file
+        await store.append(statuses(2), NOW_US)
+
+        async def give_up() -> None:
+            async with file.transaction():
+                await file.note("started", "never", NOW_US)
+                await file.move_cursor(2)
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            await give_up()
+        assert (file.position.last, file.position.acknowledged, store.queue.records) == (2, 0, 2)
+        await store.append(statuses(1, first=3), NOW_US)
+        assert numbers(await kept(store)) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("writes", range(1, 5))
+async def test_a_write_that_fails_at_any_step_is_taken_back_and_made_again(tmp_path: Path, writes: int):
+    card = WeakCard()
+    async with opened(tmp_path, connect=card.connect) as store:
+        await store.append(statuses(2), NOW_US)
+        card.writes_left = writes - 1
+        await store.append(statuses(2, first=3), NOW_US)
+        card.writes_left = None
+        await store.append(statuses(1, first=5), UtcUs(NOW_US + 10_000_000))
+        records = await kept(store)
+        assert [one.sequence for one in records] == [1, 2, 3, 4, 5]
+        assert numbers(records) == [1, 2, 3, 4, 5]
+
+
+async def test_an_append_cancelled_at_any_moment_is_written_once_and_whole(tmp_path: Path):
+    clock = SystemClock()
+    async with opened(tmp_path) as store:
+        for turns in range(24):
+            first = 3 * turns + 1
+            async with asyncio.TaskGroup() as group:
+                append = group.create_task(store.append(statuses(2, first=first), NOW_US))
+                for _ in range(turns // 2):
+                    await clock.sleep_for(0)
+                append.cancel()
+                if turns % 2:  # and once more, while it tidies up
+                    await clock.sleep_for(0)
+                    append.cancel()
+            await store.append(statuses(1, first=first + 2), NOW_US)
+            records = await kept(store)
+            found = numbers(records)
+            assert [one.sequence for one in records] == list(range(1, len(records) + 1))
+            assert found == sorted(set(found))
+            # cancelled before it began, nothing of it stood in line
+            assert found[-3:] == [first, first + 1, first + 2] or (turns < 4 and found[-1] == first + 2)
+
+
+async def test_a_batch_stays_within_one_generation(tmp_path: Path):
+    async with opened(tmp_path) as store:
+        await store.append(statuses(6), NOW_US)
+        await store.begin_generation(4, NOW_US)
+        ids = [name for (name,) in look(tmp_path, "SELECT id FROM generation ORDER BY first_sequence")]
+        for expected, cursor in (([1, 2, 3], 0), ([4, 5, 6], 0)):
+            waiting = await store.waiting(frozenset({"status"}), 100, 1 << 40)
+            assert numbers(waiting.records) == expected
+            assert waiting.generation == ids.pop(0)
+            assert waiting.acknowledged == cursor, "none of this generation"
+            await store.acknowledge(waiting.records[-1].sequence)
+
+
+async def test_kinds_that_nobody_asks_for_are_passed_over_without_reading_them_each_time(tmp_path: Path):
+    async with opened(tmp_path) as store:
+        for number in range(1, 4):
+            await store.append([block(number), *statuses(1, first=number)], NOW_US)
+        health = frozenset({"status"})
+        waiting = await store.waiting(health, 2, 1 << 40)
+        assert [one.sequence for one in waiting.records] == [2, 4]
+        await store.acknowledge(6)
+        await store.append([block(9)] * 5, NOW_US)
+        assert await store.waiting(health, 9, 1 << 40) is None
+        assert store._keeper.file._passed == (health, 11)
+        assert (store.queue.records, store.queue.oldest_us) == (0, None)
+        assert [one.sequence for one in await kept(store)] == [7, 8, 9, 10, 11]
+        assert store.queue.records == 5
+        await store.rewind(3)
+        assert [one.sequence for one in await kept(store, health)] == [4, 6]
+
+
+async def test_what_comes_behind_a_guess_waits_for_it(tmp_path: Path):
+    async with opened(tmp_path) as store:
+        await store.append(statuses(2), NOW_US)
+        await store.append([block(1), *statuses(1, first=3)], NOW_US, boot=7)
+        await store.append(statuses(1, first=4), NOW_US)
+        assert numbers(await kept(store)) == [1, 2]
+        await store.acknowledge(2)
+        assert await kept(store) == []
+        assert store.queue.records == 3
+        await store.restamp(7, 0, NOW_US)
+        assert numbers(await kept(store)) == [3, 4]
+
+
+async def test_the_last_record_of_a_log_that_is_cut_off_is_not_given_again_under_its_number(tmp_path: Path):
+    async with opened(tmp_path) as store:
+        await store.append(statuses(3), NOW_US)
+        await store.acknowledge(3)
+    change(tmp_path, "DELETE FROM record WHERE sequence = 3")
+    async with opened(tmp_path) as store:
+        await store.append(statuses(1, first=4), NOW_US)
+        assert [one.sequence for one in await kept(store)] == [4]
+
+
+async def test_a_file_is_only_examined_once_it_is_open(tmp_path: Path):
+    file = await StoreFile.open(tmp_path / FILE_NAME, connect_sqlite)
+    assert file.is_in_place()
+    assert not file.owns_log()
+    await file.examine(check=True)
+    assert file.is_in_place()
+    assert file.owns_log()
+    assert file.position.generations == []
+    await file.close()
 
 
 @pytest.mark.slow
 async def test_bytes_flipped_anywhere_end_in_a_store_or_a_setting_error(tmp_path: Path):
     whole, chance = await filled(tmp_path), random.Random(5)
-    for attempt in range(120):
+    for attempt in range(60):
         damaged = bytearray(whole)
         for _ in range(chance.choice([1, 1, 20])):
             # Half of them where the head and the schema are.
@@ -180,4 +269,6 @@ async def test_bytes_flipped_anywhere_end_in_a_store_or_a_setting_error(tmp_path
             store = await Store.open(folder, NOW_US)
         except SettingError:
             continue
+        await store.append(statuses(1), NOW_US)
+        assert (await kept(store) or store.queue.records) is not None
         await store.close()
