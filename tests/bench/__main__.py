@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
-from tests.bench import bus, damage, fairness, fleet, ingest, path, store
+from tests.bench import bus, damage, drain, fairness, fleet, ingest, path, store
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ BENCHES: dict[str, Callable[[], Iterator[tuple[str, float, str, float | None]]]]
     "store": store.bench,
     "loss_window": store.loss_window,
     "ingest": ingest.bench,
+    "drain": drain.bench,
     "fleet": fleet.bench,
 }
 
