@@ -19,11 +19,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.pg]
 BATCH = batch(one_of_each())
 
 
-@pytest.mark.parametrize("processes", ["1", "2"])
-async def test_runs_embedded_until_sigterm_and_keeps_what_it_got(tmp_path: Path, processes: str) -> None:
+async def test_runs_embedded_until_sigterm_and_keeps_what_it_got(tmp_path: Path) -> None:
     async with aiohttp.ClientSession() as session:
         sender = None
-        for stored in (6, 0):
+        for processes, stored in (("1", 6), ("2", 0)):
             async with running(tmp_path, "--processes", processes) as process:
                 url = f"http://127.0.0.1:{(tmp_path / 'port').read_text().strip()}"
                 sender = sender or know(
