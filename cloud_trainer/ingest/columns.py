@@ -21,8 +21,10 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 # PostgreSQL's integer.
 COUNT_MAX = 2**31 - 1
-# Blocks of one gateway have one layout after another, and a batch is of one gateway.
-_LAYOUTS_CACHED_MAX = 256
+# Fifty meters of 40 values are 2,000; ten times that is a fault or an attack.
+SERIES_MAX = 20_000
+# Blocks of one gateway have one layout after another, and few batches are read at one time. The largest takes 4 MB.
+_LAYOUTS_CACHED_MAX = 32
 # So many that no two layouts of a gateway ever share a key.
 _KEY_BYTES = 16
 
@@ -98,6 +100,8 @@ def read_columns(block: ReadingsBlock) -> Columns:
 
 @lru_cache(_LAYOUTS_CACHED_MAX)
 def _layout(meters: tuple[str, ...], measurand_codes: tuple[bytes, ...]) -> Layout:
+    if sum(map(len, measurand_codes)) > SERIES_MAX:
+        raise RecordError(f"the block has more than {SERIES_MAX} series")
     if any("\0" in meter for meter in meters):
         raise RecordError("a meter's name holds a NUL")
     names = tuple((series.meter, series.measurand.value) for series in named_series(meters, measurand_codes))

@@ -12,8 +12,9 @@ from gateway.contract.records import RecordError
 
 # Fifty meters of 40 values are 2,000; ten times that is a gateway that renames its meters without end.
 SERIES_PER_GATEWAY_MAX = 20_000
-# 10,000 gateways with two layouts each: some 20 MB.
+# 10,000 gateways with two layouts each, of 200 series: some 40 MB.
 LAYOUTS_KNOWN_MAX = 20_000
+NUMBERS_KNOWN_MAX = 4_000_000
 
 _FIND: LiteralString = "SELECT meter, measurand, series_id FROM series WHERE gateway_id = %b"
 _ADD: LiteralString = """
@@ -35,6 +36,7 @@ class SeriesNumbers:
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[int, bytes], I64] = OrderedDict()
+        self._size = 0
 
     async def find(
         self,
@@ -61,10 +63,12 @@ class SeriesNumbers:
     def remember(self, generation_id: int, numbers: Numbers) -> None:
         """Keep what `find` gave, once its transaction is committed."""
         for key, found in numbers.items():
+            self._size += 0 if (generation_id, key) in self._known else len(found)
             self._known[generation_id, key] = found
             self._known.move_to_end((generation_id, key))
-        while len(self._known) > LAYOUTS_KNOWN_MAX:
-            self._known.popitem(last=False)
+        while len(self._known) > LAYOUTS_KNOWN_MAX or self._size > NUMBERS_KNOWN_MAX:
+            _, forgotten = self._known.popitem(last=False)
+            self._size -= len(forgotten)
 
 
 async def _name_all(

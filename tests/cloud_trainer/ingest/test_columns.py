@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud_trainer.ingest.columns import COUNT_MAX, Columns, read_columns
+from cloud_trainer.ingest.columns import COUNT_MAX, SERIES_MAX, Columns, read_columns
 from firmware_bridge.measurand import Measurand
 from firmware_bridge.reading import MeterId, Quality, Series, UtcUs
 from gateway.contract.readings import pack_block, unpack_block
@@ -100,6 +100,14 @@ def test_values_are_those_of_unpacking_to_the_last_bit(mean: int, below: int, ab
 )
 def test_what_no_column_can_hold_is_refused(block: ReadingsBlock, problem: str) -> None:
     with pytest.raises(RecordError, match=problem):
+        read_columns(block)
+
+
+def test_more_series_than_any_site_has_are_refused_before_they_are_named() -> None:
+    codes = bytes(range(1, 48))
+    meters = [str(number) for number in range(SERIES_MAX // len(codes) + 1)]
+    block = ReadingsBlock(START_US, 1, START_US, START_US, meters, [codes] * len(meters), [], [], [], [], b"")
+    with pytest.raises(RecordError, match="more than 20000 series"):
         read_columns(block)
 
 

@@ -78,8 +78,11 @@ async def test_a_gateway_that_renames_its_meters_without_end_is_refused(
             await SeriesNumbers().find(connection, GATEWAY, 1, [layout(b"1", "a", "b")])
 
 
-async def test_few_layouts_are_remembered(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(series, "LAYOUTS_KNOWN_MAX", 2)
+@pytest.mark.parametrize("limit", ["LAYOUTS_KNOWN_MAX", "NUMBERS_KNOWN_MAX"])
+async def test_few_layouts_are_remembered(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(series, limit, 2)
     numbers = SeriesNumbers()
     for name in "abc":
         await find(connection, numbers, layout(name.encode(), name))
