@@ -120,7 +120,7 @@ class Loop:
 
     async def run(self) -> None:
         """Tick until `stop`, then write what is open."""
-        tick_us = UtcUs(floor_us(self._clock.utc_us(), self._poll_us) + self._poll_us)
+        tick_us = self._tick_after_now()
         while True:
             # Simulated time may come to this tick, and not to the one after before this one is done.
             self._clock.hold_before(UtcUs(tick_us + self._poll_us))
@@ -129,7 +129,8 @@ class Loop:
                 break
             if (change := await self._recorder.follow_clock()) is not None:
                 await self._take_over(change)
-                tick_us = floor_us(self._clock.utc_us(), self._poll_us)
+                tick_us = self._tick_after_now()
+                continue
             self._note_lateness(tick_us)
             await self._tick(tick_us)
             self._alive()
@@ -138,15 +139,22 @@ class Loop:
         await self._week.close()
         await self._recorder.write([*(closed.block for closed in self._period.close()), *self._raw.flush()])
 
+    def _tick_after_now(self) -> UtcUs:
+        """The next one on the grid, with all of its time before it."""
+        return UtcUs(floor_us(self._clock.utc_us(), self._poll_us) + self._poll_us)
+
     async def _take_over(self, change: ClockSet) -> None:
         """The clock was set: nothing of what is remembered is lost, and nothing new by that."""
         self.rules.shift(change.by_us)
         self.now.shift(change.by_us)
         if self._outage_since_us is not None:
             self._outage_since_us = UtcUs(self._outage_since_us + change.by_us)
-        if not change.was_trusted:  # what is open was stamped by a guess
+        if change.was_trusted:
+            ended = self._period.close()
+        else:  # what is open was stamped by a guess
             self._raw.shift(change.by_us)
-            await self._recorder.write([closed.block for closed in self._period.shift(change.by_us)])
+            ended = self._period.shift(change.by_us)
+        await self._recorder.write([closed.block for closed in ended])
         await self._week.begin(self._clock.utc_us())
 
     def stop(self) -> None:
