@@ -7,24 +7,19 @@ from typing import NamedTuple
 
 import psycopg
 from aiohttp import web
-from psycopg_pool import AsyncConnectionPool, TooManyRequests
+from psycopg_pool import TooManyRequests
 
 from cloud_trainer.ingest.auth import Gatekeeper
-from cloud_trainer.ingest.db import Connection
 from cloud_trainer.ingest.door import Door
 from cloud_trainer.ingest.endpoints import Endpoints
 from cloud_trainer.ingest.limits import Limits
 from cloud_trainer.ingest.listener import Listener
 from cloud_trainer.ingest.metrics import Health, Metrics, serving_metrics
+from cloud_trainer.ingest.pool import Pool, connected, database_pool
 from cloud_trainer.ingest.server_key import ServerKeys
 from cloud_trainer.ingest.settings import Settings
 from firmware_bridge.clock import Clock, SystemClock
 
-# Beyond those that store, for lookups, enrolments and health.
-_OTHER_CONNECTIONS = 2
-# Tries to connect end after this, and the next request begins anew: else the pool would wait twice as long each
-# time, and a database that is back after an hour would not be found for minutes.
-_RECONNECT_S = 1.0
 # What a stop waits for requests that are being answered.
 _STOP_S_MAX = 2.0
 # What a refused sender may go on sending before it is cut, seconds: it reads the answer first.
@@ -56,7 +51,7 @@ async def listening(
     tls = settings.tls()
     metrics = Metrics()
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(_pool(settings.dsn, limits))
+        pool = await stack.enter_async_context(database_pool(settings.dsn, limits))
         is_healthy = _health(pool, clock)
         gatekeeper = Gatekeeper(pool, keys, limits, clock)
         endpoints = Endpoints(pool, gatekeeper, keys, limits, metrics, clock)
@@ -87,34 +82,7 @@ async def listening(
         yield Ports(port, metrics_port, door.public_url)
 
 
-def _pool(dsn: str, limits: Limits) -> AsyncConnectionPool[Connection]:
-    return AsyncConnectionPool[Connection](
-        dsn,
-        min_size=1,
-        max_size=limits.stores_max + _OTHER_CONNECTIONS,
-        max_waiting=limits.waiting_max,
-        timeout=limits.connect_s_max,
-        reconnect_timeout=_RECONNECT_S,
-        open=False,
-        configure=lambda connection: _configure(connection, limits),
-        # a server that was started anew is used at once, not after one failure for each connection
-        check=AsyncConnectionPool.check_connection,
-    )
-
-
-async def _configure(connection: Connection, limits: Limits) -> None:
-    """Whatever the server's defaults are: acknowledged means on its disk."""
-    await connection.execute(
-        "SELECT set_config('synchronous_commit', 'on', false)"
-        " WHERE current_setting('synchronous_commit') IN ('off', 'local')"
-    )
-    await connection.execute(
-        "SELECT set_config('statement_timeout', %s, false)", (f"{limits.store_s_max * 1000:.0f}ms",)
-    )
-    await connection.commit()
-
-
-def _health(pool: AsyncConnectionPool[Connection], clock: Clock) -> Health:
+def _health(pool: Pool, clock: Clock) -> Health:
     """Whether the database answers, asked at most once a second."""
     asked_s, answer = float("-inf"), False
 
@@ -123,7 +91,7 @@ def _health(pool: AsyncConnectionPool[Connection], clock: Clock) -> Health:
         if clock.monotonic_s() - asked_s >= _HEALTH_S:
             asked_s = clock.monotonic_s()
             try:
-                async with pool.connection() as connection:
+                async with connected(pool) as connection:
                     await connection.execute("SELECT 1")
                 answer = True
             except (psycopg.OperationalError, TooManyRequests):

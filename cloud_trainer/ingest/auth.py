@@ -10,12 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from psycopg_pool import AsyncConnectionPool
-
-from cloud_trainer.ingest.db import Connection
 from cloud_trainer.ingest.gateways import KnownGateway, find_gateway
 from cloud_trainer.ingest.limits import Buckets, Limits, address_group
 from cloud_trainer.ingest.nonce import NonceError, Nonces
+from cloud_trainer.ingest.pool import Pool, connected
 from cloud_trainer.ingest.replies import RefusedError, too_many
 from cloud_trainer.ingest.server_key import ServerKeys
 from firmware_bridge.clock import Clock
@@ -47,7 +45,7 @@ class Caller:
 class Gatekeeper:
     """Lets in who proves to be an enrolled gateway, at its rate."""
 
-    def __init__(self, pool: AsyncConnectionPool[Connection], keys: ServerKeys, limits: Limits, clock: Clock) -> None:
+    def __init__(self, pool: Pool, keys: ServerKeys, limits: Limits, clock: Clock) -> None:
         self._pool, self._keys, self._clock = pool, keys, clock
         self._nonces = Nonces(keys.nonce_secret)
         self._rates = Buckets(limits.gateway)
@@ -144,7 +142,7 @@ class Gatekeeper:
         return known if now_s - since_s < KNOWN_S else None
 
     async def _look_up(self, gateway: str, now_s: float) -> KnownGateway | None:
-        async with self._pool.connection() as connection:
+        async with connected(self._pool) as connection:
             known = await find_gateway(connection, gateway)
         if known is not None and not known.is_revoked:  # one that is restored may send at once
             self._known[gateway] = (known, now_s)

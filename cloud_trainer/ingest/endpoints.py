@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
-from psycopg_pool import AsyncConnectionPool
-
 from cloud_trainer.ingest.admission import StrangerError, UsedNonceError, admit
 from cloud_trainer.ingest.auth import Caller, Gatekeeper, revoked, spent
 from cloud_trainer.ingest.claims import ClaimRefusedError, IdentityConflictError, enroll, rotate
@@ -18,6 +16,7 @@ from cloud_trainer.ingest.entry import TooMuchError
 from cloud_trainer.ingest.gateways import KnownGateway, RevokedError
 from cloud_trainer.ingest.limits import Limits
 from cloud_trainer.ingest.metrics import Metrics
+from cloud_trainer.ingest.pool import Pool, connected
 from cloud_trainer.ingest.replies import Answer, RefusedError
 from cloud_trainer.ingest.server_key import ServerKeys
 from cloud_trainer.ingest.turns import Turns
@@ -42,7 +41,7 @@ class Endpoints:
 
     def __init__(
         self,
-        pool: AsyncConnectionPool[Connection],
+        pool: Pool,
         gatekeeper: Gatekeeper,
         keys: ServerKeys,
         limits: Limits,
@@ -156,7 +155,7 @@ class Endpoints:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
-        async with asyncio.timeout(self._limits.store_s_max), self._pool.connection() as connection:
+        async with asyncio.timeout(self._limits.store_s_max), connected(self._pool) as connection:
             yield connection
 
 
