@@ -53,6 +53,7 @@ async def bring(file: StoreFile, records: Sequence[SalvagedRecord], below: int) 
         strays = [one for one in records if one.sequence >= below]
         await file.insert([PendingRecord(one.recorded_us, one.kind, one.body, one.boot) for one in strays])
         await write_backlog(database, file.position)
+        file.position.kept_through.clear()
         return len(new) + len(strays)
 
 

@@ -20,7 +20,7 @@ from gateway.shell.store_position import find_oldest, write_backlog
 
 # One transaction, and once an hour: several times what an hour brings, and all that lie beside each other.
 CHUNK_ROWS = 300
-# Read to find so many: records of kinds that never go home are passed over, not every one in every hour.
+# Read to find so many, ten megabytes of full blocks: records that stay are passed over, not every one in every hour.
 _SCAN_ROWS = 5_000
 # At most so much is dropped in one hour for want of room, some hundred megabytes.
 CHUNKS_MAX = 100
@@ -40,6 +40,9 @@ _AT_HOME = (
 )
 # The counter goes on from it.
 _NOT_LAST = "sequence < (SELECT max(sequence) FROM record)"
+_SCAN = (
+    "SELECT max(sequence), count(*) FROM (SELECT sequence FROM record WHERE sequence > ? ORDER BY sequence LIMIT ?)"
+)
 # What goes first for want of room. None: whatever is at home.
 DROPPED_FIRST: tuple[str | None, ...] = (None, "raw", "forecast", "readings")
 
@@ -53,12 +56,7 @@ class Sweep:
 
 async def drop_old(file: StoreFile, limits: StoreConfig, now_us: UtcUs, sweep: Sweep) -> None:
     """Delete a chunk of what is at home and older than its kind is kept."""
-    scanned = await file.database.query(
-        "SELECT max(sequence), count(*) FROM"
-        " (SELECT sequence FROM record WHERE sequence > ? ORDER BY sequence LIMIT ?)",
-        (sweep.by_age, _SCAN_ROWS),
-    )
-    ((through, count),) = scanned
+    ((through, count),) = await file.database.query(_SCAN, (sweep.by_age, _SCAN_ROWS))
     rows = await file.database.query(
         "SELECT sequence, recorded_us, kind, length(body) FROM record"  # noqa: S608 - constants
         f" WHERE sequence > ? AND sequence <= ? AND {_AT_HOME} AND {_NOT_LAST}"
@@ -93,13 +91,23 @@ async def lacking_bytes(file: StoreFile, limits: StoreConfig) -> int:
 
 
 async def drop_for_room(file: StoreFile, lacking: int, now_us: UtcUs) -> bool:
-    """Delete of what goes first as much as is lacking, a chunk at most; whether there was anything that may go."""
+    """Delete of what goes first as much as is lacking, a chunk at most; whether another call may find more.
+
+    Each looks through some thousand records, for readings wait meanwhile; what was looked through in vain is not
+    again.
+    """
+    at = file.position
     for kind in DROPPED_FIRST:
+        end = at.acknowledged if kind is None else at.last - 1
+        after = at.kept_through.get(kind, 0)
+        if after >= end:
+            continue
+        ((through, count),) = await file.database.query(_SCAN, (after, _SCAN_ROWS))
         which = _AT_HOME if kind is None else f"kind = '{kind}' AND NOT ifnull({_AT_HOME}, 0)"
         rows = await file.database.query(
             f"SELECT sequence, recorded_us, kind, length(body) FROM record WHERE {which}"  # noqa: S608 - constants
-            f" AND {_NOT_LAST} ORDER BY sequence LIMIT ?",
-            (CHUNK_ROWS,),
+            f" AND sequence > ? AND sequence <= ? AND {_NOT_LAST} ORDER BY sequence LIMIT ?",
+            (after, through or 0, CHUNK_ROWS),
         )
         if rows:
             sizes = accumulate(size for *_, size in rows)
@@ -108,6 +116,10 @@ async def drop_for_room(file: StoreFile, lacking: int, now_us: UtcUs) -> bool:
                 await _delete(database, file, rows)
                 if kind is not None:
                     await _tell(database, file, kind, rows, now_us)
+            return True
+        is_behind_end = count < _SCAN_ROWS or through >= end
+        at.kept_through[kind] = end if is_behind_end else through
+        if not is_behind_end:
             return True
     return False
 

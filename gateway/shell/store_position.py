@@ -46,6 +46,8 @@ class Position:
     newest_us: UtcUs | None = None
     # whether records are still being stamped anew
     is_stamping: bool = False
+    # by kind (None: what is at home): up to there nothing stands that may go for want of room
+    kept_through: dict[str | None, int] = field(default_factory=dict)
 
     def waits(self) -> Waits:
         """How much waits to go home."""
@@ -111,6 +113,8 @@ async def find_oldest(database: Database, position: Position) -> None:
 
 async def move_cursor(database: Database, position: Position, sequence: int) -> None:
     """Within a transaction: the cursor goes to `sequence`, forward or back, and what waits is counted anew."""
+    if sequence < position.acknowledged:
+        position.kept_through.clear()
     low, high = sorted((position.acknowledged, sequence))
     sign = 1 if sequence < position.acknowledged else -1
     for kind, waits in (await _count(database, low, high)).items():

@@ -153,6 +153,56 @@ async def test_the_file_stays_within_its_size_and_what_waits_is_counted_right(tm
         assert look(tmp_path, "PRAGMA integrity_check") == [("ok",)]
 
 
+@pytest.mark.parametrize("scan_rows", [1, 4, 7, 5_000])
+async def test_what_goes_first_does_so_however_far_behind_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scan_rows: int
+):
+    monkeypatch.setattr(retention, "_SCAN_ROWS", scan_rows)
+    monkeypatch.setattr("gateway.shell.store.CHUNKS_MAX", 10_000)
+    async with opened(tmp_path, limits=StoreConfig(size_mb_max=1, free_mb_min=0)) as store:
+        await store.append([block(number, size=9_000) for number in range(50)], at(0))
+        await store.append([raw(1, 9_000), *statuses(1), forecast(1)], at(0))
+        await store.append([block(number, size=9_000) for number in range(50)], at(0))
+        await store.prune(at(1))
+        assert left(tmp_path) == {"raw": 1, "forecast": 1, "readings": 100, "status": 1}, "there is room"
+        await store.append([block(number, size=9_000) for number in range(30)], at(0))
+        await store.prune(at(1))
+        kinds = left(tmp_path)
+        assert {"raw", "forecast"} & kinds.keys() == set()
+        assert 100 <= kinds["readings"] < 130
+        await store.append([raw(2, 9_000), block(1, size=9_000)], at(0))
+        await store.prune(at(1))
+        assert left(tmp_path).get("raw") is None, "the new window goes before the oldest readings"
+        assert left(tmp_path)["readings"] >= kinds["readings"] - 1
+
+
+async def test_a_kind_without_anything_to_drop_is_looked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(retention, "STORE_BYTES_MIN", 0)
+    monkeypatch.setattr(retention, "CHUNK_ROWS", 2)
+    monkeypatch.setattr(retention, "_SCAN_ROWS", 10)
+    monkeypatch.setattr("gateway.shell.store.CHUNKS_MAX", 1)
+    async with opened(tmp_path, limits=SHORT) as store:
+        await store.append([block(number) for number in range(40)], at(0))
+        counts = []
+        for _ in range(12):
+            await store.prune(at(1))
+            counts.append(left(tmp_path)["readings"])
+    assert counts == [40] * 6 + [38, 36, 34, 32, 30, 28]
+
+
+async def test_what_is_to_be_sent_again_is_looked_through_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(retention, "STORE_BYTES_MIN", 0)
+    async with opened(tmp_path, limits=SHORT) as store:
+        await store.append(statuses(5), at(0))
+        await store.prune(at(0))
+        await send_all(store)
+        file = store._keeper.file
+        assert file is not None
+        assert file.position.kept_through == dict.fromkeys(("raw", "forecast", "readings"), 4)
+        await store.rewind(0)
+        assert file.position.kept_through == {}
+
+
 async def test_pages_go_back_to_a_disk_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     async with opened(tmp_path, limits=SHORT) as store:
         await store.append([block(number, size=9_000) for number in range(200)], at(0))
