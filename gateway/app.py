@@ -64,7 +64,7 @@ class App:
         async with AsyncExitStack() as parts:
             parts.callback(self._notifier.close)
             parts.push_async_callback(self._bridge.close)
-            self._store = await Store.open(folder, clock.utc_us())
+            self._store = await Store.open(folder, clock.utc_us(), limits=config.store)
             parts.push_async_callback(self._store.close)
             self._recorder = Recorder(self._store, clock)
             await self._recorder.begin()
@@ -125,6 +125,7 @@ class App:
             "strikes": self._models.watch_strikes,
             "model host": self._models.inference.revive_for_ever,
             "counters": self._counters.keep_for_ever,
+            "store": lambda: self._store.tend(self._clock),
         }
         if (page := self._config.page) is not None:
             services["page"] = lambda: serve(self._status, page.host, page.port, on_listening=self._announce)

@@ -27,6 +27,10 @@ class CardState:
         """Whether the card may be tried. A clock that is set back does not put that off."""
         return self.card == "ok" or abs(now_us - self._tried_us) >= RETRY_US
 
+    def try_now(self) -> None:
+        """Let the card be tried at once: there will be no other time."""
+        self._tried_us = UtcUs(-RETRY_US)
+
     def note_away(self, error: StorageError, now_us: UtcUs) -> StorageError:
         """The card took nothing; gives the error that says so."""
         card = error.card or "failing"

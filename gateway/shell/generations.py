@@ -141,7 +141,8 @@ def succeed(known: list[Generation], last: int | None) -> list[Generation]:
         last: the last sequence that was given, None when nobody knows.
     """
     if last is not None:
-        return [*known, Generation(last + 1, new_id())]
+        begun = [one for one in known if one.first <= last]  # another has no record yet
+        return [*begun, Generation(last + 1, new_id())]
     if known:
         return [*known, Generation(known[-1].first + SEQUENCE_GAP, new_id())]
     # Without any word of their generations, records are of the new one.

@@ -19,13 +19,12 @@ from firmware_bridge.clock import Clock
 from firmware_bridge.reading import US_PER_S, MonotonicS, UtcUs
 from gateway.config import StoreConfig
 from gateway.contract.batches import StoredRecord
-from gateway.contract.records import ReadingsBlock, Record, RecordError, decode_record
-from gateway.core.salvage import KINDS as _EVERY_KIND
+from gateway.contract.records import ReadingsBlock, Record
 from gateway.shell.card_writer import CardWriter
 from gateway.shell.database import Card, Connect, StorageError, connect_sqlite
 from gateway.shell.generations import stretch
 from gateway.shell.retention import CHUNKS_MAX, Sweep, drop_for_room, drop_old, give_back, lacking_bytes
-from gateway.shell.store_file import StoreFile, pending
+from gateway.shell.store_file import StoreFile, pending, readings_of
 from gateway.shell.store_folder import FILE_NAME as FILE_NAME
 from gateway.shell.store_keeper import Keeper
 
@@ -103,8 +102,12 @@ class Store:
         return cls(keeper, limits, now_us)
 
     async def close(self) -> None:
-        """Close the file; everything appended is on disk already, unless the card is away."""
+        """Close the file; everything appended is on disk already, or gets there now if the card lets it."""
         async with self._turn:
+            if self._writer.ring.records:
+                self._keeper.state.try_now()
+                with suppress(StorageError):
+                    await self._keeper.attempt(lambda file: self._flush(file, _NO_END, self._now_us), self._now_us)
             await self._keeper.close()
 
     @property
@@ -172,11 +175,6 @@ class Store:
             return None
         generation, first, _ = stretch(file.position.generations, records[0].sequence)
         return Waiting(generation, cursor if cursor >= first else 0, records)
-
-    async def unacknowledged(self, records_max: int, bytes_max: int) -> list[StoredRecord]:
-        """The oldest records after the cursor, of every kind."""
-        waiting = await self.waiting(_EVERY_KIND, records_max, bytes_max)
-        return [] if waiting is None else waiting.records
 
     async def acknowledge(self, sequence: int) -> None:
         """Move the cursor: the cloud has everything up to `sequence`. Never moves back."""
@@ -257,7 +255,7 @@ class Store:
             for recorded_us, body in held:
                 if _NO_CLOCK_US < recorded_us < since_us:
                     return
-                if (block := _block(body)) is not None:
+                if (block := readings_of(body)) is not None:
                     yield block
             try:
                 async with self._turn:
@@ -289,12 +287,3 @@ class Store:
         """Delete a little, when room is wanting; whether anything was."""
         lacking = await lacking_bytes(file, self._limits)
         return lacking > 0 and (self._keeper.drop_aside() or await drop_for_room(file, lacking, now_us))
-
-
-def _block(body: bytes) -> ReadingsBlock | None:
-    try:
-        record = decode_record(body)
-    except RecordError as error:
-        log.error("stored record cannot be read: error=%s", error)  # noqa: TRY400 - the reason is in the message
-        return None
-    return record if isinstance(record, ReadingsBlock) else None

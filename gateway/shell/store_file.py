@@ -10,7 +10,15 @@ from typing import Self
 from firmware_bridge.reading import UtcUs
 from gateway import SOFTWARE
 from gateway.contract.batches import StoredRecord
-from gateway.contract.records import Record, StatusEvent, StatusRecord, encode_record
+from gateway.contract.records import (
+    ReadingsBlock,
+    Record,
+    RecordError,
+    StatusEvent,
+    StatusRecord,
+    decode_record,
+    encode_record,
+)
 from gateway.core.sqlite_wal import read_wal
 from gateway.shell.card_ring import PendingRecord
 from gateway.shell.database import Connect, Database, Row, StorageError
@@ -255,6 +263,16 @@ def kind_of(record: Record) -> str:
     tag = record.__struct_config__.tag
     assert isinstance(tag, str)
     return tag
+
+
+def readings_of(body: bytes) -> ReadingsBlock | None:
+    """The block of readings in a stored body; one that rotted is told and passed over."""
+    try:
+        record = decode_record(body)
+    except RecordError as error:
+        log.error("stored record cannot be read: error=%s", error)  # noqa: TRY400 - the reason is in the message
+        return None
+    return record if isinstance(record, ReadingsBlock) else None
 
 
 def kinds_text(kinds: frozenset[str]) -> str:

@@ -152,7 +152,7 @@ class Keeper:
         """
         if not self.state.is_due(now_us):
             raise StorageError("the card is away", self.state.card)
-        if self.state.card in ("read_only", "failing"):  # on a disk that was mounted anew, files are opened anew
+        if self.state.card == "failing":  # a disk that was plugged in again is another one
             await self._close_file()
         try:
             if self.file is not None and not self.file.is_in_place():

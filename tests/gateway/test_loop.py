@@ -41,6 +41,7 @@ from gateway.shell.store import Store
 from gateway.shell.timekeeper import Timekeeper
 from gateway.shell.verified_bundle import read_bundle
 from tests.sim.home import POLL_S, RATE, RECORDING_S, START_US, Home, gateway_text, living_home
+from tests.sim.stores import kept as waiting_in
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +50,6 @@ DIGEST = read_bundle(FACTORY).digest
 MAIN_POWER = Series(MeterId("main"), Measurand.ACTIVE_POWER_W)
 # Real seconds for what takes milliseconds on an idle machine.
 PATIENT_S = 10.0
-EVERYTHING = (1_000_000, 1 << 40)
 
 
 def no_model() -> Inference:
@@ -118,7 +118,7 @@ def after(at_us: int) -> Callable[[Loop], bool]:
 
 
 async def kept(store: Store) -> list[tuple[StoredRecord, Record]]:
-    return [(stored, decode_record(stored.body)) for stored in await store.unacknowledged(*EVERYTHING)]
+    return [(stored, decode_record(stored.body)) for stored in await waiting_in(store)]
 
 
 def of_kind(records: list[tuple[StoredRecord, Record]], kind: type) -> list[Any]:

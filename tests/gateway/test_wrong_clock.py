@@ -28,6 +28,7 @@ from gateway.shell.store import Store
 from gateway.shell.timekeeper import Timekeeper
 from tests.sim.clock import LyingClock
 from tests.sim.home import POLL_S, RECORDING_S, SCENARIO, START_US, Home, gateway_text, living_home
+from tests.sim.stores import kept
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +39,6 @@ SCENARIO_START = "2026-01-05T00:00:00Z"
 MAIN_POWER = Series(MeterId("main"), Measurand.ACTIVE_POWER_W)
 # A board without a battery, somewhere in the first minutes of 1970: no whole number of polls or steps.
 BOOT_US = -START_US + 123_456_789
-EVERYTHING = (1_000_000, 1 << 40)
 # What changes the clock after so many ticks.
 Plan = dict[int, Callable[[LyingClock], None]]
 # By how much the clock showed another time at a true instant.
@@ -117,7 +117,7 @@ class Living:
     async def kept(self) -> Kept:
         """What may go home."""
         store = await Store.open(self.folder / "data", self.machine.true.utc_us())
-        stored = await store.unacknowledged(*EVERYTHING)
+        stored = await kept(store)
         await store.close()
         sequences = [one.sequence for one in stored]
         assert sequences == list(range(1, len(stored) + 1))

@@ -16,7 +16,7 @@ from gateway.shell.store import FILE_NAME, Store
 
 NOW_US = UtcUs(1_700_000_000_000_000)
 DAY_US = 86_400_000_000
-MANY, ENDLESS = 10_000, 1 << 40
+MANY, ENDLESS = 1_000_000, 1 << 40
 ALL_KINDS = KINDS
 LIMITS = StoreConfig()
 

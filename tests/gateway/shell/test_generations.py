@@ -90,6 +90,11 @@ def test_a_new_generation_is_above_every_sequence_ever_given():
         assert generations[-1].id not in (A, B)
 
 
+def test_a_generation_without_a_record_gives_way_to_the_next():
+    ((first, _), (second, _)) = succeed([Generation(1, A), Generation(301, B)], 300)
+    assert (first, second) == (1, 301)
+
+
 def test_without_any_word_all_records_are_of_the_new_generation():
     (low, low_id), (high, high_id) = succeed([], None)
     assert (low, high, low_id) == (1, SEQUENCE_UNKNOWN, high_id)

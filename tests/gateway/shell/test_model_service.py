@@ -28,6 +28,7 @@ from tests.sim.model_hosts import model_hosts
 from tests.sim.releases import Publisher
 from tests.sim.repository_server import RepositoryServer, flip_byte, serving, stall_after, status
 from tests.sim.starter_bundle import MODEL_FILE, STARTER, copy_starter, golden_case, rewrite_file
+from tests.sim.stores import kept
 
 pytestmark = pytest.mark.slow
 
@@ -95,7 +96,7 @@ class Site:
             assert await self.answers() is None
 
     async def reports(self) -> list[ModelReport]:
-        records = [decode_record(one.body) for one in await self.store.unacknowledged(1_000, 1 << 40)]
+        records = [decode_record(one.body) for one in await kept(self.store)]
         return [record for record in records if isinstance(record, ModelReport)]
 
     async def events(self) -> list[tuple[str, str | None]]:

@@ -13,9 +13,9 @@ from gateway.shell.recorder import Recorder
 from gateway.shell.store import Store
 from gateway.shell.timekeeper import Timekeeper
 from tests.sim.clock import START_US, LyingClock, SimClock
+from tests.sim.stores import kept
 
 HOUR_US = 3600 * US_PER_S
-EVERYTHING = (1_000_000, 1 << 40)
 
 
 class Desk:
@@ -32,7 +32,7 @@ class Desk:
     async def sent(self) -> list[tuple[str, int, int]]:
         """What may go home: event, or detail of our own notes, when it was by its words, and when it was recorded."""
         found = []
-        for stored in await self.store.unacknowledged(*EVERYTHING):
+        for stored in await kept(self.store):
             record = decode_record(stored.body)
             assert isinstance(record, StatusRecord)
             name = record.detail if record.event == "bus_back" else record.event

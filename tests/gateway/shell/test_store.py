@@ -1,59 +1,29 @@
 import asyncio
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
 
-from firmware_bridge.clock import SystemClock
 from firmware_bridge.reading import UtcUs
-from gateway.contract.batches import StoredRecord
-from gateway.contract.records import ReadingsBlock, Record, StatusRecord, decode_record
-from gateway.shell.store import FILE_NAME, Store
+from gateway.contract.records import StatusRecord, decode_record
+from gateway.shell.store import FILE_NAME, TEND_PERIOD_S
+from tests.sim.clock import SimClock
+from tests.sim.stores import ALL_KINDS, ENDLESS, MANY, NOW_US, block, change, kept, look, numbers, opened, statuses
 
-NOW_US = UtcUs(1_700_000_000_000_000)
-MANY, ENDLESS = 10_000, 1 << 40
-
-
-def status(number: int) -> Record:
-    return StatusRecord(UtcUs(NOW_US + number), "started", "1.0", f"number {number}")
-
-
-def statuses(count: int, first: int = 1) -> list[Record]:
-    return [status(number) for number in range(first, first + count)]
-
-
-def large_block(seed: int, size: int = 36_000) -> ReadingsBlock:
-    """A record of so many bytes, which no compression makes smaller."""
-    codes = [random.Random(seed).randbytes(size)]
-    return ReadingsBlock(UtcUs(seed), 60, UtcUs(seed), UtcUs(seed), [], codes, [], [], [], [], b"")
-
-
-@asynccontextmanager
-async def opened(folder: Path) -> AsyncIterator[Store]:
-    store = await Store.open(folder, NOW_US)
-    try:
-        yield store
-    finally:
-        await store.close()
-
-
-async def kept(store: Store) -> list[StoredRecord]:
-    return await store.unacknowledged(MANY, ENDLESS)
+# Real seconds; it takes one.
+PATIENT_S = 30
 
 
 async def test_records_come_back_in_order_with_sequences_that_rise_by_one(tmp_path: Path):
     async with opened(tmp_path / "made" / "when missing") as store:
         assert (store.queue.records, store.queue.oldest_us) == (0, None)
-        assert await store.append([], NOW_US) == 0
-        assert await store.append(statuses(3), NOW_US) == 3
-        assert await store.append(statuses(2, first=4), UtcUs(NOW_US + 9)) == 5
+        await store.append([], NOW_US)
+        await store.append(statuses(3), NOW_US)
+        await store.append(statuses(2, first=4), UtcUs(NOW_US + 9))
         records = await kept(store)
     assert [record.sequence for record in records] == [1, 2, 3, 4, 5]
     assert [decode_record(record.body) for record in records] == statuses(5)
@@ -66,37 +36,43 @@ async def test_a_restart_goes_on_where_the_last_run_ended(tmp_path: Path):
         async with opened(tmp_path) as store:
             generations.add(store.generation)
             assert store.queue.acknowledged == max(0, 2 * run - 1)
-            assert await store.append(statuses(2, first=2 * run + 1), NOW_US) == 2 * run + 2
+            await store.append(statuses(2, first=2 * run + 1), UtcUs(NOW_US + run))
             await store.acknowledge(2 * run + 1)
             assert [record.sequence for record in await kept(store)] == [2 * run + 2]
+            assert store.newest_us == (NOW_US + run - 1 if run else None)
     assert len(generations) == 1
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as file:
-        sequences = [row[0] for row in file.execute("SELECT sequence FROM record ORDER BY sequence")]
-    assert sequences == list(range(1, 9)), "what is acknowledged is kept until the cloud signs for it"
+    assert look(tmp_path, "SELECT count(*), max(sequence) FROM record") == [(8, 8)], "what is at home stays"
 
 
-async def test_the_cursor_never_moves_back(tmp_path: Path):
+async def test_the_cursor_goes_forward_by_an_acknowledgement_and_back_by_a_rewind_alone(tmp_path: Path):
     async with opened(tmp_path) as store:
         await store.append(statuses(5), NOW_US)
         for sequence, stands_at in ((2, 2), (1, 2), (4, 4), (4, 4), (3, 4)):
             await store.acknowledge(sequence)
             assert store.queue.acknowledged == stands_at
             assert (await kept(store))[0].sequence == stands_at + 1
+        for sequence, stands_at in ((5, 4), (4, 4), (-1, 4), (2, 2)):
+            await store.rewind(sequence)
+            assert store.queue.acknowledged == stands_at
+            assert (await kept(store))[0].sequence == stands_at + 1
     async with opened(tmp_path) as store:
-        assert store.queue.acknowledged == 4
+        assert store.queue.acknowledged == 2
 
 
 async def test_the_queue_tells_how_much_waits_and_since_when(tmp_path: Path):
     async with opened(tmp_path) as store:
         for second in range(3):
             await store.append(statuses(2), UtcUs(NOW_US + second))
-        assert (store.queue.records, store.queue.oldest_us) == (6, NOW_US)
-        await store.acknowledge(3)
-        assert (store.queue.records, store.queue.oldest_us) == (3, NOW_US + 1)
-        await store.acknowledge(6)
-        assert (store.queue.records, store.queue.oldest_us) == (0, None)
+        sizes = [len(one.body) for one in await kept(store)]
+        for acknowledged, oldest_us in ((0, NOW_US), (3, NOW_US + 1), (6, None)):
+            await store.acknowledge(acknowledged)
+            queue = store.queue
+            assert (queue.records, queue.oldest_us) == (6 - acknowledged, oldest_us)
+            assert (queue.acknowledged, queue.bytes) == (acknowledged, sum(sizes[acknowledged:]))
         await store.append(statuses(1), UtcUs(NOW_US + 7))
         assert (store.queue.records, store.queue.oldest_us) == (1, NOW_US + 7)
+        assert (store.queue.card, store.queue.ring_records, store.queue.ring_lost) == ("ok", 0, 0)
+        assert store.queue.file_bytes > 4096
 
 
 async def test_a_batch_respects_both_limits_and_is_never_empty_while_something_waits(tmp_path: Path):
@@ -111,87 +87,84 @@ async def test_a_batch_respects_both_limits_and_is_never_empty_while_something_w
             (2, sum(sizes[:3]), 2),
             (MANY, 1, 1),
         ):
-            taken = await store.unacknowledged(records_max, bytes_max)
-            assert [record.sequence for record in taken] == list(range(1, count + 1))
+            waiting = await store.waiting(ALL_KINDS, records_max, bytes_max)
+            assert [record.sequence for record in waiting.records] == list(range(1, count + 1))
+            assert (waiting.generation, waiting.acknowledged) == (store.generation, 0)
         await store.acknowledge(6)
-        assert await kept(store) == []
+        assert await store.waiting(ALL_KINDS, MANY, ENDLESS) is None
 
 
 async def test_a_batch_is_read_in_bounded_memory(tmp_path: Path):
     async with opened(tmp_path) as store:
-        await store.append([large_block(seed) for seed in range(80)], NOW_US)
+        await store.append([block(seed, 36_000) for seed in range(80)], NOW_US)
         tracemalloc.start()
-        taken = await store.unacknowledged(MANY, 100_000)
+        waiting = await store.waiting(ALL_KINDS, MANY, 100_000)
         _, peak_bytes = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-    assert 1 < len(taken) < 4
+    assert 1 < len(waiting.records) < 4
     assert peak_bytes < 1_000_000, "of 3 MB that wait"
 
 
 async def test_what_is_not_committed_yet_is_not_sent(tmp_path: Path):
     # A record that a power cut takes back must not be at home: its sequence is given again.
+    async def look_at(store) -> None:
+        sent = len(await kept(store))
+        ((committed,),) = look(tmp_path, "SELECT count(*) FROM record")
+        is_committed.append(sent <= committed)
+
     is_committed: list[bool] = []
-
-    async def look(store: Store) -> None:
-        records = await kept(store)
-        is_committed.append(len(records) <= store.queue.records)
-
     async with opened(tmp_path) as store:
         for _ in range(5):
             async with asyncio.TaskGroup() as group:
                 group.create_task(store.append(statuses(2), NOW_US))
-                group.create_task(look(store))
-                group.create_task(look(store))
+                group.create_task(look_at(store))
+                group.create_task(look_at(store))
     assert all(is_committed)
-
-
-async def test_a_commit_that_fails_leaves_the_store_as_it_was(tmp_path: Path):
-    async with opened(tmp_path) as store:
-        await store.append(statuses(2), NOW_US)
-        (pages,) = next(iter(await store._connection.execute_fetchall("PRAGMA page_count")))
-        await store._connection.execute(f"PRAGMA max_page_count={pages + 1}")
-        with pytest.raises(sqlite3.OperationalError, match="full"):
-            await store.append([status(3), large_block(1), large_block(2)], NOW_US)
-        assert store.queue.records == len(await kept(store)) == 2
-        await store._connection.execute("PRAGMA max_page_count=1000000")
-        assert await store.append(statuses(1, first=3), NOW_US) == 3
-        assert [decode_record(record.body) for record in await kept(store)] == statuses(3)
-
-
-async def test_an_append_cancelled_at_any_moment_is_whole_or_absent(tmp_path: Path):
-    clock = SystemClock()
-    async with opened(tmp_path) as store:
-        for turns in range(12):
-            before = store.queue.records
-            async with asyncio.TaskGroup() as group:
-                append = group.create_task(store.append(statuses(2), NOW_US))
-                for _ in range(turns):
-                    await clock.sleep_for(0)
-                append.cancel()
-            assert store.queue.records - before in (0, 2)
-            await store.append(statuses(1), NOW_US)
-            assert [record.sequence for record in await kept(store)] == list(range(1, store.queue.records + 1))
 
 
 async def test_readings_are_given_newest_first_and_back_to_an_instant(tmp_path: Path):
     async with opened(tmp_path) as store:
         for second in range(300):
-            await store.append([large_block(second, size=1), status(second)], UtcUs(NOW_US + second))
-        blocks = [block async for block in store.blocks_since(UtcUs(NOW_US + 10))]
-    assert [block.start_us for block in blocks] == list(range(299, 9, -1))
+            await store.append([block(second), *statuses(1, first=second)], UtcUs(NOW_US + second))
+        blocks = [one async for one in store.blocks_since(UtcUs(NOW_US + 10))]
+    assert [one.start_us for one in blocks] == list(range(299, 9, -1))
 
 
 async def test_a_record_that_rotted_is_passed_over_when_the_window_is_filled(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
     async with opened(tmp_path) as store:
-        await store.append([large_block(number, size=1) for number in range(3)], NOW_US)
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as file:
-        file.execute("UPDATE record SET body = x'00ff' WHERE sequence = 2")
-        file.commit()
+        await store.append([block(number) for number in range(3)], NOW_US)
+    change(tmp_path, "UPDATE record SET body = x'00ff' WHERE sequence = 2")
     async with opened(tmp_path) as store:
-        assert [block.start_us async for block in store.blocks_since(UtcUs(0))] == [2, 0]
+        assert [one.start_us async for one in store.blocks_since(UtcUs(0))] == [2, 0]
     assert "cannot be read" in caplog.text
+
+
+async def test_the_service_brings_over_and_prunes_while_the_gateway_runs(tmp_path: Path):
+    clock = SimClock()
+
+    async def at_home_and_left() -> int:
+        await clock.sleep_for(TEND_PERIOD_S)
+        ((count,),) = look(tmp_path, "SELECT count(*) FROM record WHERE sequence <= 1500")
+        return count
+
+    async with opened(tmp_path, clock.utc_us()) as store:
+        await store.append(statuses(2_000), clock.utc_us())
+        await store.acknowledge(1_500)
+        (tmp_path / FILE_NAME).unlink()
+        await store.append(statuses(1, first=2_001), clock.utc_us())
+        assert await kept(store) == [], "not all of it has come over"
+        async with asyncio.timeout(PATIENT_S), asyncio.TaskGroup() as group:
+            tending = group.create_task(store.tend(clock))
+            while not await kept(store):
+                await clock.sleep_for(1)
+            assert await at_home_and_left() == 1_500
+            await clock.sleep_for(8 * 86_400)
+            while await at_home_and_left():
+                pass
+            tending.cancel()
+        assert numbers(await kept(store))[:500] == list(range(1_501, 2_001))
 
 
 # Appends for ever, and says after each return how far it came.
@@ -207,7 +180,8 @@ async def main():
     while True:
         count = 1 + number % 5
         records = [StatusRecord(number + i + 1, "started", store.generation, "x" * 300) for i in range(count)]
-        number = await store.append(records, number)
+        await store.append(records, number)
+        number += count
         os.write(1, b"%d\\n" % number)
         if leave_at and number >= leave_at:
             os._exit(0)
