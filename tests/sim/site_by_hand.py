@@ -18,6 +18,7 @@ from cloud_trainer.ingest.settings import Settings
 from firmware_bridge.reading import UtcUs
 from gateway.config import StoreConfig, SyncConfig
 from gateway.contract.signatures import key_id
+from gateway.core.upload_plan import Share
 from gateway.shell.cloud_client import Cloud
 from gateway.shell.http_exchange import open_session
 from gateway.shell.identity import IdentityFolder
@@ -32,6 +33,7 @@ from tests.sim.logged_meters import PERIOD_US, LoggedMeters, read_given, read_ke
 
 GATEWAY = "gw-1"
 SYNC_S = 300.0
+DEFAULT_LIMITS = StoreConfig()
 _TRIES_MAX = 200
 
 
@@ -79,7 +81,9 @@ class House:
         return self.folder / "store"
 
     @asynccontextmanager
-    async def gateway(self, *, limits: StoreConfig = StoreConfig()) -> AsyncIterator[ByHand]:  # noqa: B008 - frozen
+    async def gateway(
+        self, *, limits: StoreConfig = DEFAULT_LIMITS, share: Share = "aggregates"
+    ) -> AsyncIterator[ByHand]:
         """One start of it."""
         clock = Timekeeper(self.clock)
         with LoggedMeters(self.folder, Random()) as meters:
@@ -89,7 +93,7 @@ class House:
                 await recorder.begin()
                 async with open_session(None, 30.0) as session:
                     cloud = Cloud(self.url, IdentityFolder(self.store, GATEWAY), clock, session)
-                    config = SyncConfig(self.url, SYNC_S)
+                    config = SyncConfig(self.url, SYNC_S, share=share)
                     client = SyncClient(config, GATEWAY, cloud, store, recorder, clock)
                     yield ByHand(self.clock, store, recorder, client, meters)
             finally:
