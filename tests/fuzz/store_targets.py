@@ -7,13 +7,16 @@ from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
+
 from firmware_bridge.reading import UtcUs
 from gateway.contract.records import Record, StatusRecord, decode_record, encode_record
 from gateway.core.salvage import salvage
 from gateway.core.sqlite_pages import VISITS_MAX
 from gateway.core.sqlite_wal import PAGE_SIZES
+from gateway.shell.generations import Journal, Salvage, decode_journal
 from gateway.shell.store_schema import migrations
-from tests.fuzz.target import Target
+from tests.fuzz.target import BRIEF, Target
 
 PAGE_BYTES = 512
 # Two bytes in front of an input say how much of it is the file; the rest is its log.
@@ -67,4 +70,22 @@ def _seeds() -> Iterator[bytes]:
             yield len(database).to_bytes(_LENGTH_BYTES, "big") + database
 
 
-TARGETS = [Target("salvage", check_salvage, _seeds(), [b"SQLite format 3\0", b"status", b"sync"], 32_768)]
+def check_journal(data: bytes) -> Hashable:
+    """The list of generations beside the store: what is taken is in order, and written and read again the same."""
+    journal = decode_journal(data)
+    if journal is None:
+        return None
+    firsts = [first for first, _ in journal.generations]
+    assert all(one < other for one, other in pairwise(firsts))
+    assert decode_journal(msgspec.json.encode(journal)) == journal
+    return len(firsts), len(journal.salvages)
+
+
+_JOURNAL = Journal([(1, "a1" * 16), (700, "b2" * 16)], [Salvage("damaged-1700000000000000.sqlite", 700, 1)])
+
+TARGETS = [
+    Target("salvage", check_salvage, _seeds(), [b"SQLite format 3\0", b"status", b"sync"], 32_768),
+    Target(
+        "generations", check_journal, [msgspec.json.encode(_JOURNAL)], [b"salvages", b"below", b"tries"], share=BRIEF
+    ),
+]
