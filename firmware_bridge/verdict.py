@@ -12,6 +12,8 @@ import msgspec
 READS = frozenset({3, 4})
 IDENTIFY = 0x2B
 _IDENTIFY_KIND = 0x0E
+# Application Protocol 4.1: function and data, on every wire.
+PDU_BYTES_MAX = 253
 EXCEPTION_BIT = 0x80
 
 _EXCEPTIONS = {
@@ -118,4 +120,6 @@ def objects_end(received: bytes, at: int) -> int | None:
         if len(received) < end + 2:
             return None
         end += 2 + received[end + 1]
+        if end - at > PDU_BYTES_MAX:
+            return None
     return end
