@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, tzinfo
+from typing import NamedTuple
 
 from firmware_bridge.clock import Clock
 from firmware_bridge.errors import SettingError
@@ -56,6 +57,14 @@ class SyncState:
     bytes_by_kind_today: Counter[str] = field(default_factory=Counter)
 
 
+class _Sent(NamedTuple):
+    """What came of a batch: what to do now, real seconds it took, and when its last record was recorded."""
+
+    step: Step
+    took_s: float
+    newest_us: UtcUs
+
+
 class SyncClient:
     """Sends what waits and may leave the site, oldest first, one batch at a time."""
 
@@ -94,12 +103,16 @@ class SyncClient:
             wait_s = await self.upload()
 
     async def upload(self) -> float:
-        """Send batches until nothing waits or something is in the way; seconds of the clock until the next try."""
+        """Send batches until nothing waits or something is in the way; seconds of the clock until the next try.
+
+        What is recorded meanwhile waits for the next turn: a site that records without a pause has an end, too.
+        """
+        began_us = self._clock.utc_us()
         while await self._may_send():
             sent = await self._send_next()
-            if sent is None:
+            if sent is None or (sent.step.action is Action.ADVANCE and sent.newest_us > began_us):
                 return self._until_turn_s()
-            step, took_s = sent
+            step, took_s = sent.step, sent.took_s
             if step.wait_s is not None:
                 return step.wait_s * self._clock.rate
             if step.action is not Action.STOP:
@@ -110,7 +123,7 @@ class SyncClient:
         """One last upload before an orderly stop: without rests, and not against the cloud's word."""
         while await self._may_send():
             sent = await self._send_next()
-            if sent is None or sent[0].wait_s is not None:
+            if sent is None or sent.step.wait_s is not None:
                 return
 
     async def _may_send(self) -> bool:
@@ -139,7 +152,7 @@ class SyncClient:
             self._note_trouble("not enrolled: everything is kept here until `smartwatts-gateway enroll` is done")
         return identity
 
-    async def _send_next(self) -> tuple[Step, float] | None:
+    async def _send_next(self) -> _Sent | None:
         """Send one batch and do what its answer asks for; None when nothing waits."""
         waiting = await self._store.waiting(self._kinds, self._outbox.records_max, self._outbox.bytes_max)
         if waiting is None:
@@ -154,7 +167,7 @@ class SyncClient:
         took_s = now_s - began_s
         step = self._outbox.hear(batch, heard, body_bytes=len(body), took_s=took_s, now_s=now_s)
         await self._carry_out(step, batch)
-        return step, took_s
+        return _Sent(step, took_s, batch.records[-1].recorded_us)
 
     async def _post(self, batch: Batch, body: bytes) -> Heard:
         try:

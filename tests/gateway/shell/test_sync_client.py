@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from firmware_bridge.reading import UtcUs
@@ -26,7 +27,7 @@ from gateway.shell.timekeeper import Timekeeper
 from tests.sim import cloud_faults as faults
 from tests.sim.clock import START_US, SimClock
 from tests.sim.cloud_records import one_of_each
-from tests.sim.cloud_server import CloudServer, Fault
+from tests.sim.cloud_server import CloudServer, Exchange, Fault
 from tests.sim.enrolled import enrol
 
 # A real server on loopback, and some real deadlines.
@@ -454,6 +455,24 @@ async def test_a_backlog_goes_home_in_several_batches_with_a_rest_between_them(t
         assert [len(batch["records"]) for batch in cloud.batches] == [BATCH_RECORDS_MAX, 7]
         assert site.clock.utc_us() > before_us
         assert_at_home(cloud, site)
+
+
+async def test_what_is_recorded_during_an_upload_waits_for_the_next(tmp_path: Path):
+    cloud = CloudServer()
+
+    async with cloud.listening(), gateway(tmp_path, cloud) as site:
+
+        async def record_another(server: CloudServer, exchange: Exchange) -> web.StreamResponse:
+            site.clock.advance(1.0)
+            await site.record(1)
+            return await faults.honest(server, exchange)
+
+        cloud.faults = [record_another] * 20
+        await site.upload()
+        assert [len(batch["records"]) for batch in cloud.batches] == [5, 1], "a site that never rests is no reason to"
+        assert site.store.queue.records == 1
+        await site.upload()
+        assert len(cloud.batches) == 4
 
 
 async def test_a_backlog_that_breaks_off_keeps_what_was_acknowledged(tmp_path: Path):
