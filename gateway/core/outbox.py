@@ -161,17 +161,21 @@ class Outbox:
                 self.records_max = self._suspects // 2
             case Action.TRY_AGAIN:
                 self._suspects = self.records_max = 1
-            case Action.QUARANTINE:
+            case Action.QUARANTINE | Action.BEGIN_GENERATION:
                 self._forget_search()
             case Action.REWIND:
                 self._resumed = (sent.generation, heard.sequence)
                 self._forget_search()
-            case Action.BEGIN_GENERATION:
-                self._forget_search()
             case Action.SHRINK:
-                self.bytes_max = max(BODY_BYTES_MIN, min(self.bytes_max, body_bytes) // 2)
+                self._shrink(body_bytes)
+            case Action.WAIT if took_s >= GROW_FRACTION * self._timeout_s:
+                # Who says so late that it is busy was at work on this batch, and has less time for one than we do.
+                self._shrink(body_bytes)
             case _:
                 pass
+
+    def _shrink(self, body_bytes: int) -> None:
+        self.bytes_max = max(BODY_BYTES_MIN, min(self.bytes_max, body_bytes) // 2)
 
     def _advance(self, records: int, took_s: float) -> None:
         self.failures = 0

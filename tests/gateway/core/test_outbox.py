@@ -152,6 +152,16 @@ def test_a_batch_that_does_not_get_through_is_halved_down_to_a_floor_and_grows_w
     assert store.outbox.bytes_max == BODY_BYTES_MAX
 
 
+def test_a_cloud_whose_database_is_too_slow_for_a_batch_gets_smaller_ones():
+    store = Store(10)
+    late_s = GROW_FRACTION * TIMEOUT_S + 0.5
+    for sent in range(1, 4):
+        store.hear(Heard(Event.BUSY, wait_s=15.0), took_s=late_s, body=BODY_BYTES_MAX >> (sent - 1))
+        assert store.outbox.bytes_max == BODY_BYTES_MAX >> sent
+    store.hear(Heard(Event.BUSY, wait_s=15.0), took_s=QUICK_S)
+    assert store.outbox.bytes_max == BODY_BYTES_MAX >> 3, "whoever says at once that it is busy has not looked at it"
+
+
 def test_a_slow_link_settles_below_its_deadline():
     store, bytes_per_s = Store(100_000), 2_000
     failures = 0
