@@ -116,6 +116,7 @@ class Door:
             headers = answer.signed(
                 caller.signer,
                 nonce=caller.claimed.nonce,
+                request=request.headers["Signature"],
                 next_nonce=self._gatekeeper.new_nonce(caller.claimed.gateway, caller.used_us),
                 time_us=self._clock.utc_us(),
             )

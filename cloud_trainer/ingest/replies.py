@@ -38,10 +38,11 @@ class Answer:
         told = {"Content-Type": "application/json", "Cache-Control": "no-store"}
         return told if self.retry_after_s is None else told | {"Retry-After": str(self.retry_after_s)}
 
-    def signed(self, key: Signer, *, nonce: str, next_nonce: str, time_us: UtcUs) -> dict[str, str]:
-        """All headers, bound to the request that carried `nonce`."""
+    def signed(self, key: Signer, *, nonce: str, request: str, next_nonce: str, time_us: UtcUs) -> dict[str, str]:
+        """All headers, bound to the request that carried `nonce` and `request` as its signature."""
+        answered = {"nonce": nonce, "request": request}
         return self.headers() | sign_reply(
-            key, status=self.status, body=self.body, nonce=nonce, next_nonce=next_nonce, time_us=time_us
+            key, status=self.status, body=self.body, **answered, next_nonce=next_nonce, time_us=time_us
         )
 
 

@@ -2,8 +2,9 @@
 
 Each way has one fixed set of components, one label, one order of parameters and one spelling, and nothing else is
 taken: a general reader would have to be right about every form that RFC 8941 allows, ours is a regular
-expression. A request is bound to a nonce of the cloud, a reply to the nonce of its request. `created` is told
-and signed, but nobody decides by it: a gateway may believe it is 1970.
+expression. A request is bound to a nonce of the cloud, a reply to the signature of its request: whoever stands
+in between gives out the nonces, and could have any answer signed to a request of his own with the same one.
+`created` is told and signed, but nobody decides by it: a gateway may believe it is 1970.
 """
 
 import base64
@@ -28,7 +29,9 @@ TARGET_CHARACTERS_MAX = 2_048
 Fault = Literal["missing", "repeated", "malformed", "other_digest", "other_nonce", "unknown_key", "wrong_signature"]
 
 _REQUEST_COMPONENTS = ("@method", "@target-uri", "content-digest", "smartwatts-gateway", "smartwatts-instance")
-_REPLY_COMPONENTS = ("@status", "content-digest", "smartwatts-time", "smartwatts-nonce")
+# The last one is the header of the request that is answered (RFC 9421, 2.4).
+_ANSWERED = "signature;req"
+_REPLY_COMPONENTS = ("@status", "content-digest", "smartwatts-time", "smartwatts-nonce", _ANSWERED)
 _KEY_ID = f"[A-Za-z0-9_-]{{{KEY_ID_CHARACTERS}}}"
 _NONCE = f"[A-Za-z0-9._-]{{1,{NONCE_CHARACTERS_MAX}}}"
 # Twelve digits of seconds last for 30,000 years, sixteen of microseconds for 300.
@@ -140,9 +143,10 @@ def target_uri(url: str, path: str) -> str:
 def signature_base(components: Sequence[tuple[str, str]], parameters: str) -> bytes:
     """What is signed (RFC 9421, 2.5): each component with its value, then the parameters.
 
-    Names and values are taken as they are: who calls has refused line ends in them.
+    Names and values are taken as they are: who calls has refused line ends in them. A name may carry the parameter
+    of its component, as in `signature;req`.
     """
-    lines = [f'"{name}": {value}' for name, value in components]
+    lines = [f"{_identifier(name)}: {value}" for name, value in components]
     covered = _inner_list([name for name, _ in components])
     return "\n".join([*lines, f'"@signature-params": {covered};{parameters}']).encode("ascii")
 
@@ -187,22 +191,28 @@ def verify_request(
 
 
 def sign_reply(
-    key: Signer, *, status: int, body: bytes, nonce: str, next_nonce: str, time_us: UtcUs
+    key: Signer, *, status: int, body: bytes, nonce: str, request: str, next_nonce: str, time_us: UtcUs
 ) -> dict[str, str]:
-    """The headers that make a reply ours, to the request that carried `nonce`."""
+    """The headers that make a reply ours, to the request that carried `nonce` and `request` as its signature."""
     headers = {
         "Content-Digest": content_digest(body),
         "SmartWatts-Time": str(time_us),
         "SmartWatts-Nonce": next_nonce,
     }
-    values = (str(status), *headers.values())
+    values = (str(status), *headers.values(), request)
     return headers | _sealed(key, _REPLY_COMPONENTS, values, nonce, time_us // 1_000_000)
 
 
 def verify_reply(
-    headers: Mapping[str, str], *, status: int, body: bytes, nonce: str, public_keys: Mapping[str, bytes]
+    headers: Mapping[str, str],
+    *,
+    status: int,
+    body: bytes,
+    nonce: str,
+    request: str,
+    public_keys: Mapping[str, bytes],
 ) -> SignedReply:
-    """What the cloud says, proven to answer the request that carried `nonce`.
+    """What the cloud says, proven to answer the request that carried `nonce` and `request` as its signature.
 
     Raises:
         SignatureError: it is not proven: a portal or a proxy answered, perhaps; says why.
@@ -211,7 +221,7 @@ def verify_reply(
     _, signed_by, answered = _parameters(fields, _REPLY_COMPONENTS)
     if answered != nonce:
         raise SignatureError("other_nonce", "the answer belongs to another request")
-    fields["@status"] = str(status)
+    fields |= {"@status": str(status), _ANSWERED: request}
     _check(fields, _REPLY_COMPONENTS, body, signed_by, public_keys)
     return SignedReply(UtcUs(int(fields["smartwatts-time"])), fields["smartwatts-nonce"], signed_by)
 
@@ -230,7 +240,7 @@ def _sealed(
 
 def _fields(headers: Mapping[str, str], components: tuple[str, ...]) -> dict[str, str]:
     """Our headers by their small names, each there once and in our form; `headers` may hold a name twice."""
-    wanted = {"signature-input", "signature", *(name for name in components if not name.startswith("@"))}
+    wanted = {"signature-input", "signature", *(name for name in components if name[0] != "@" and name != _ANSWERED)}
     fields: dict[str, str] = {}
     for name, value in headers.items():
         small = name.lower()
@@ -272,9 +282,14 @@ def _check(
     signature = base64.b64decode(fields["signature"][6:-1])
     if base64.b64encode(signature).decode() != fields["signature"][6:-1]:
         raise SignatureError("malformed", "the signature is written in another way than the only one")
-    parameters = fields["signature-input"].partition(";")[2]
+    parameters = fields["signature-input"].partition(");")[2]
     check_signature(public, signature, signature_base([(name, fields[name]) for name in names], parameters))
 
 
 def _inner_list(names: Sequence[str]) -> str:
-    return "(" + " ".join(f'"{name}"' for name in names) + ")"
+    return "(" + " ".join(map(_identifier, names)) + ")"
+
+
+def _identifier(name: str) -> str:
+    name, parameter, word = name.partition(";")
+    return f'"{name}"{parameter}{word}'

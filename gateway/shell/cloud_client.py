@@ -143,12 +143,12 @@ class Cloud:
         answer = await exchange(
             self._session, "POST", target, headers=signed | {"Content-Type": content_type}, body=body
         )
-        proven = proven_reply(answer, nonce, identity.server_keys)
+        proven = proven_reply(answer, nonce, signed["Signature"], identity.server_keys)
         self._nonce = (proven.next_nonce, self._clock.monotonic_s())
         return Reply(answer.status, answer.body, retry_after_s(answer), proven.time_us)
 
     async def _take_nonce(self, gateway: str) -> str:
-        """A nonce that no request carried yet: an answer can then belong to one request alone."""
+        """A nonce for one request."""
         kept, self._nonce = self._nonce, None
         if kept is not None and self._clock.monotonic_s() - kept[1] < _NONCE_S_MAX:
             return kept[0]
@@ -179,15 +179,22 @@ async def fetch_nonce(session: aiohttp.ClientSession, url: str, gateway: str) ->
     raise CloudError(f"{_who(answer)} when it was asked for a nonce", retry_after_s(answer))
 
 
-def proven_reply(answer: Answer, nonce: str, server_keys: Mapping[str, bytes]) -> SignedReply:
-    """What the answer says beside its body, once it is proven to be our cloud's to the request with `nonce`.
+def proven_reply(answer: Answer, nonce: str, request: str, server_keys: Mapping[str, bytes]) -> SignedReply:
+    """What the answer says beside its body, once it is proven to be our cloud's, and to this very request.
+
+    `request` is the signature of that: two requests may well carry one nonce, for anybody can give it to both.
 
     Raises:
         CloudError: it is not.
     """
     try:
         return verify_reply(
-            answer.headers, status=answer.status, body=answer.body, nonce=nonce, public_keys=server_keys
+            answer.headers,
+            status=answer.status,
+            body=answer.body,
+            nonce=nonce,
+            request=request,
+            public_keys=server_keys,
         )
     except SignatureError as error:
         raise CloudError(f"{_who(answer)}, but not our cloud: {error}", retry_after_s(answer)) from error

@@ -67,14 +67,14 @@ async def enrol(
     """
     body = encode_message(request)
     try:
-        nonce, answer = await _ask(session, url, request.gateway, body, signer, clock)
+        asked, answer = await _ask(session, url, request.gateway, body, signer, clock)
         if answer.status == HTTPStatus.UNAUTHORIZED:  # another command used a later nonce meanwhile
-            nonce, answer = await _ask(session, url, request.gateway, body, signer, clock)
+            asked, answer = await _ask(session, url, request.gateway, body, signer, clock)
         if answer.status != HTTPStatus.OK:
             raise _refusal(url, answer.status, answer.body, retry_after_s(answer))
         enrolled = _enrolled(url, answer, pinned)
         keys = {key_id(public): public for public in map(decode_key, enrolled.server_keys)}
-        proven_reply(answer, nonce, keys if pinned is None else {pinned: keys[pinned]})
+        proven_reply(answer, *asked, keys if pinned is None else {pinned: keys[pinned]})
     except CloudError as error:
         raise unreachable(url, error) from error
     if enrolled.gateway != request.gateway:
@@ -118,8 +118,8 @@ def unreachable(url: str, error: Exception) -> UnreachableError:
 
 async def _ask(
     session: aiohttp.ClientSession, url: str, gateway: str, body: bytes, signer: Ed25519Signer, clock: Clock
-) -> tuple[str, Answer]:
-    """The answer, and the nonce that it must belong to."""
+) -> tuple[tuple[str, str], Answer]:
+    """The answer, and the nonce and the signature of the request that it must belong to."""
     nonce = await fetch_nonce(session, url, gateway)
     target = target_uri(url, ENROL_PATH)
     headers = sign_request(
@@ -132,7 +132,8 @@ async def _ask(
         nonce=nonce,
         created_s=max(clock.utc_us(), 0) // US_PER_S,
     )
-    return nonce, await exchange(session, "POST", target, headers=headers | {"Content-Type": JSON}, body=body)
+    answer = await exchange(session, "POST", target, headers=headers | {"Content-Type": JSON}, body=body)
+    return (nonce, headers["Signature"]), answer
 
 
 def _enrolled(url: str, answer: Answer, pinned: str | None) -> Enrolled:

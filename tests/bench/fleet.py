@@ -175,7 +175,12 @@ class Client:
         )
         self.request_s.append(time.perf_counter() - began_s)
         reply: SignedReply = verify_reply(
-            told, status=status, body=answer, nonce=nonce, public_keys=self._public_keys
+            told,
+            status=status,
+            body=answer,
+            nonce=nonce,
+            request=headers["Signature"],
+            public_keys=self._public_keys,
         )
         gateway.nonce = reply.next_nonce
         if status == 200 and decode_acknowledgement(answer).acknowledged == (window + 1) * BLOCKS:

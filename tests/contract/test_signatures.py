@@ -40,7 +40,8 @@ NOW_US = UtcUs(1_780_000_000_123_456)
 INSTANCE = "0123456789abcdef"
 
 REQUEST = {"method": "POST", "target": URL, "body": BODY}
-REPLY = {"status": 200, "body": BODY, "nonce": NONCE}
+ASKED = f"sig1=:{'x' * 86}==:"
+REPLY = {"status": 200, "body": BODY, "nonce": NONCE, "request": ASKED}
 
 
 def request(**changes: object) -> dict[str, str]:
@@ -158,7 +159,7 @@ def test_whatever_a_gateway_signs_the_cloud_proves(body, method, target, gateway
 
 @given(st.binary(max_size=200), st.integers(100, 599), nonces, nonces, st.integers(0, 10**16 - 1))
 def test_whatever_the_cloud_signs_a_gateway_proves(body, status, nonce, next_nonce, time_us):
-    facts = {"status": status, "body": body, "nonce": nonce}
+    facts = {"status": status, "body": body, "nonce": nonce, "request": ASKED}
     headers = sign_reply(KEY, **facts, next_nonce=next_nonce, time_us=UtcUs(time_us))
     assert verify_reply(headers, **facts, public_keys=KEYS) == SignedReply(UtcUs(time_us), next_nonce, KEY.key_id)
 
@@ -188,6 +189,23 @@ def test_a_reply_with_another_status_is_refused():
 
 def test_a_reply_to_another_request_is_refused():
     assert refusal(verify_reply, reply(nonce=NEXT), **REPLY) == "other_nonce"
+
+
+def test_a_reply_to_another_request_with_the_same_nonce_is_refused():
+    """Whoever stands between gives out the nonces: to us one that a request of his own has carried."""
+    assert refusal(verify_reply, reply(request=ASKED.replace("x", "y", 1)), **REPLY) == "wrong_signature"
+
+
+def test_our_own_reply_is_written_as_agreed():
+    headers = reply()
+    components = '"@status" "content-digest" "smartwatts-time" "smartwatts-nonce" "signature";req'
+    parameters = f'({components});created=1780000000;keyid="{KEY.key_id}";nonce="{NONCE}";alg="ed25519"'
+    assert headers["Signature-Input"] == f"sig1={parameters}"
+    base = (
+        f'"@status": 200\n"content-digest": {content_digest(BODY)}\n"smartwatts-time": {NOW_US}\n'
+        f'"smartwatts-nonce": {NEXT}\n"signature";req: {ASKED}\n"@signature-params": {parameters}'
+    )
+    check_signature(KEY.public, b64decode(headers["Signature"][6:-1]), base.encode())
 
 
 def test_a_key_that_is_not_known_is_refused():

@@ -38,7 +38,7 @@ KEY = Ed25519Signer(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
 KEYS = {KEY.key_id: KEY.public}
 BODY = b"body"
 REQUEST = {"method": "POST", "target": "http://companion.example.org/v1/batches", "body": BODY}
-REPLY = {"status": 200, "body": BODY, "nonce": "lq3k.abc"}
+REPLY = {"status": 200, "body": BODY, "nonce": "lq3k.abc", "request": "sig1=:abc=:"}
 
 Headers = CIMultiDict[str]
 

@@ -52,7 +52,7 @@ def say_another_gateway(cloud: CloudServer) -> Fault:
         nonce = re.search(r'nonce="([^"]*)"', request.headers["Signature-Input"])
         assert nonce is not None
         body = answer.body.replace(b'"gateway": "gw-1"', b'"gateway": "gw-2"')
-        return web.Response(body=body, headers=cloud.signed_headers(nonce[1], 200, body))
+        return web.Response(body=body, headers=cloud.signed_headers(request, nonce[1], 200, body))
 
     return fault
 

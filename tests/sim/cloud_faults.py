@@ -82,7 +82,9 @@ async def wrong_nonce(cloud: CloudServer, exchange: Exchange) -> web.StreamRespo
     """A right answer to another request, played again."""
     said = {"generation": exchange.batch["generation"], "acknowledged": exchange.last, "stored": 0}
     body = json.dumps(said).encode()
-    return web.Response(status=200, body=body, headers=cloud.signed_headers("another.nonce", 200, body))
+    return web.Response(
+        status=200, body=body, headers=cloud.signed_headers(exchange.request, "another.nonce", 200, body)
+    )
 
 
 def wrong_status(status: int) -> Fault:

@@ -28,6 +28,8 @@ TIME_US = 1_767_225_600_000_000
 
 REQUEST_COMPONENTS = ["@method", "@target-uri", "content-digest", "smartwatts-gateway", "smartwatts-instance"]
 REPLY_COMPONENTS = ["@status", "content-digest", "smartwatts-time", "smartwatts-nonce"]
+# of the request that is answered
+ANSWERED = '"signature";req'
 
 Key = tuple[str, str, int]
 Fault = Callable[["CloudServer", "Exchange"], Awaitable[web.StreamResponse]]
@@ -180,20 +182,22 @@ class CloudServer:
     def sealed(self, exchange: Exchange, status: int, said: object, **headers: str) -> web.Response:
         """The signed answer."""
         body = json.dumps(said).encode()
-        head = self.signed_headers(exchange.nonce, status, body)
+        head = self.signed_headers(exchange.request, exchange.nonce, status, body)
         return web.Response(status=status, body=body, headers=head | headers, content_type="application/json")
 
-    def signed_headers(self, nonce: str, status: int, body: bytes) -> dict[str, str]:
-        """What proves that `body` is ours, and answers the request with `nonce`."""
+    def signed_headers(self, request: web.Request, nonce: str, status: int, body: bytes) -> dict[str, str]:
+        """What proves that `body` is ours, and answers `request`, which carried `nonce`."""
         values = {
             "content-digest": digest(body),
             "smartwatts-time": str(self.time_us),
             "smartwatts-nonce": self._new_nonce(),
         }
-        covered = " ".join(f'"{name}"' for name in REPLY_COMPONENTS)
+        covered = " ".join([*(f'"{name}"' for name in REPLY_COMPONENTS), ANSWERED])
         name = key_name(self.public)
+        answered = f"{ANSWERED}: {request.headers['Signature']}"
         parameters = f'({covered});created={self.time_us // 10**6};keyid="{name}";nonce="{nonce}";alg="ed25519"'
-        signature = self.key.sign(base_of(REPLY_COMPONENTS, values | {"@status": str(status)}, parameters))
+        values |= {"@status": str(status)}
+        signature = self.key.sign(base_of(REPLY_COMPONENTS, values, parameters, answered))
         return {
             "Content-Digest": values["content-digest"],
             "SmartWatts-Time": values["smartwatts-time"],
@@ -319,9 +323,9 @@ def claimed(request: web.Request) -> tuple[str, str]:
     return request.headers["SmartWatts-Gateway"], found[1]
 
 
-def base_of(names: list[str], values: dict[str, str], parameters: str) -> bytes:
-    """What is signed, RFC 9421 section 2.5."""
-    lines = [f'"{name}": {values[name]}' for name in names] + [f'"@signature-params": {parameters}']
+def base_of(names: list[str], values: dict[str, str], parameters: str, *more: str) -> bytes:
+    """What is signed, RFC 9421 section 2.5; `more` are lines after those of `names`."""
+    lines = [*(f'"{name}": {values[name]}' for name in names), *more, f'"@signature-params": {parameters}']
     return "\n".join(lines).encode("ascii")
 
 

@@ -101,7 +101,12 @@ class Sender:
             # read anew: a test may have added one meanwhile
             keys = {key_id(key.signer.public): key.signer.public for key in load_keys(self.server_keys)}
             proven = verify_reply(
-                response.headers, status=response.status, body=answer, nonce=nonce, public_keys=keys
+                response.headers,
+                status=response.status,
+                body=answer,
+                nonce=nonce,
+                request=told["Signature"] or "",
+                public_keys=keys,
             )
             return Reply(response.status, answer, response.headers, proven.next_nonce)
 

@@ -13,8 +13,9 @@ KEY = Ed25519Signer(Ed25519PrivateKey.generate())
 
 def test_an_answer_is_signed_and_brings_the_next_nonce() -> None:
     answer = Answer(200, b"{}")
-    headers = answer.signed(KEY, nonce="a.b", next_nonce="c.d", time_us=UtcUs(5))
-    proven = verify_reply(headers, status=200, body=b"{}", nonce="a.b", public_keys={KEY.key_id: KEY.public})
+    asked = {"nonce": "a.b", "request": "sig1=:abc=:"}
+    headers = answer.signed(KEY, **asked, next_nonce="c.d", time_us=UtcUs(5))
+    proven = verify_reply(headers, status=200, body=b"{}", **asked, public_keys={KEY.key_id: KEY.public})
     assert proven == SignedReply(UtcUs(5), "c.d", KEY.key_id)
     assert headers["Cache-Control"] == "no-store"
 

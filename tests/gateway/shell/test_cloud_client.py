@@ -4,16 +4,18 @@ from collections.abc import AsyncIterator, Callable
 import aiohttp
 import pytest
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from firmware_bridge.reading import UtcUs
 from gateway.contract.batches import Batch, StoredRecord, decode_acknowledgement, encode_batch
-from gateway.contract.enrolment import Enrolled, Rotated, encode_bytes
+from gateway.contract.enrolment import Enrolled, EnrolRequest, Rotated, encode_bytes, encode_message
+from gateway.contract.signatures import Ed25519Signer, sign_request
 from gateway.shell.cloud_client import Cloud, NotEnrolledError, fetch_nonce
-from gateway.shell.http_exchange import CloudError, open_session
+from gateway.shell.http_exchange import CloudError, exchange, open_session
 from gateway.shell.identity import INSTANCE, IdentityFolder
 from tests.sim import cloud_faults as faults
 from tests.sim.clock import SimClock
-from tests.sim.cloud_server import BATCHES, NONCE, TIME_US, CloudServer, Exchange, claimed
+from tests.sim.cloud_server import BATCHES, ENROLL, NONCE, TIME_US, CloudServer, Exchange, claimed
 
 MSGPACK = "application/msgpack"
 BODY = encode_batch(Batch("gw-1", "0" * 32, 0, [StoredRecord(1, UtcUs(1), b"x"), StoredRecord(2, UtcUs(2), b"y")]))
@@ -32,7 +34,7 @@ class StrictCloud(CloudServer):
         found = re.search(r'nonce="([^"]*)"', request.headers["Signature-Input"])
         assert found is not None
         body = b'{"error":"no gateway of this name has this key"}'
-        return web.Response(status=401, body=body, headers=self.signed_headers(found[1], 401, body))
+        return web.Response(status=401, body=body, headers=self.signed_headers(request, found[1], 401, body))
 
 
 @pytest.fixture
@@ -120,6 +122,42 @@ async def test_a_signed_no_is_an_answer(connect, server, status):
     server.faults = [faults.signed(status, {"error": "no"}, **{"Retry-After": "7"})]
     reply = await connect().post(BATCHES, BODY, MSGPACK)
     assert (reply.status, reply.body, reply.retry_after_s) == (status, b'{"error": "no"}', 7.0)
+
+
+class ManInBetween(StrictCloud):
+    """A stranger on the way: he hands out a nonce of the cloud that he has had something signed with."""
+
+    nonce, said = "", web.Response()
+
+    async def _give_nonce(self, request: web.Request) -> web.Response:
+        return web.json_response({"nonce": self.nonce}) if self.nonce else await super()._give_nonce(request)
+
+    async def _take_batch(self, request: web.Request) -> web.StreamResponse:
+        if not self.nonce:
+            return await super()._take_batch(request)
+        body, headers = self.said.body, dict(self.said.headers)
+        return web.Response(status=self.said.status, body=body, headers=headers)
+
+
+async def test_what_the_cloud_signed_to_somebody_else_is_no_answer_to_us_although_the_nonce_is_the_same(
+    tmp_path, session, clock
+):
+    """An enrolment with a wrong code is refused by a signed 403: it must not turn a gateway away."""
+    between, folder = ManInBetween(), IdentityFolder(tmp_path, "gw-1")
+    async with between.listening():
+        enrol(folder, between)
+        nonce = await fetch_nonce(session, between.url, "gw-1")
+        stranger = Ed25519Signer(Ed25519PrivateKey.generate())
+        body = encode_message(EnrolRequest("0" * 20, "gw-1", encode_bytes(stranger.public), "", ""))
+        asked = {"method": "POST", "target": f"{between.url}{ENROLL}", "body": body, "gateway": "gw-1"}
+        signed = sign_request(stranger, **asked, instance=INSTANCE, nonce=nonce, created_s=0)
+        answer = await exchange(session, "POST", asked["target"], headers=signed, body=body)
+        assert answer.status == 403
+        kept = {name: value for name, value in answer.headers.items() if name.startswith(("S", "Content-D"))}
+        between.nonce = nonce
+        between.said = web.Response(status=403, body=answer.body, headers=kept)
+        with pytest.raises(CloudError, match="somebody answered 403, but not our cloud"):
+            await Cloud(between.url, folder, clock, session).post(BATCHES, BODY, MSGPACK)
 
 
 NO_ANSWERS = {
