@@ -190,7 +190,8 @@ class Door:
         peer = request.remote or ""
         if plain_address(peer) not in self._proxies:
             return peer
-        return request.headers.get("X-Forwarded-For", peer).rpartition(",")[2].strip()
+        # it may add a line of its own below what a stranger wrote
+        return request.headers.getall("X-Forwarded-For", [peer])[-1].rpartition(",")[2].strip()
 
 
 @web.middleware

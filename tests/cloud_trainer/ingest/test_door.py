@@ -12,6 +12,7 @@ import msgspec
 import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from multidict import CIMultiDict
 
 from cloud_trainer.ingest.limits import Limits, Rate
 from cloud_trainer.ingest.settings import Settings
@@ -291,6 +292,20 @@ async def test_behind_a_proxy_each_address_counts_for_itself(settings: Settings,
         bad: dict[str, str | None] = {"X-Forwarded-For": "1.1.1.1, 203.0.113.9"}
         assert [(await stranger.post(BODY, headers=bad)).status for _ in range(2)] == [401, 429]
         assert (await sender.post(BODY, headers={"X-Forwarded-For": "203.0.113.9, 203.0.113.8"})).status == 200
+
+
+async def test_what_a_stranger_says_above_the_line_of_a_proxy_is_not_its_word(settings: Settings, dsn: str) -> None:
+    behind = msgspec.structs.replace(settings, proxies=("127.0.0.1",))
+    async with before_an_ingest(behind, Limits(failures=Rate(burst=1, per_s=0.01))) as sender:
+        stranger = replace(sender, gateway="gw-9")
+        statuses = []
+        for number in range(2):
+            headers = CIMultiDict(stranger.signed(BODY, BATCHES, await stranger.nonce()))
+            headers.add("X-Forwarded-For", f"198.51.100.{number}")
+            headers.add("X-Forwarded-For", "203.0.113.9")
+            async with stranger.session.post(stranger.url + BATCHES, data=BODY, headers=headers) as response:
+                statuses.append(response.status)
+        assert statuses == [401, 429]
 
 
 async def test_without_a_proxy_nobody_can_say_to_be_somewhere_else(settings: Settings, dsn: str) -> None:
