@@ -16,6 +16,9 @@ log = logging.getLogger(__name__)
 
 # Attaching a partition locks the default one, which an audit may be reading: uploads do not wait for that.
 LOCK_MS_MAX = 500
+# To attach a month, the default partition is looked through. Whoever fills that with years to come must not stop
+# the uploads of all: half a batch's time, then it waits for the next start of the program, which takes what it needs.
+CREATE_MS_MAX = 4_000
 # Months named by one process: from 2010 on a few hundred; a gateway with a mad clock must not fill the memory.
 _MONTHS_KNOWN_MAX = 10_000
 
@@ -45,10 +48,13 @@ class Months:
         try:
             async with connection.transaction():
                 await connection.execute(f"SET LOCAL lock_timeout = {LOCK_MS_MAX}")
+                await connection.execute(f"SET LOCAL statement_timeout = {CREATE_MS_MAX}")
                 await connection.execute(_CREATE, ([_start(month) for month in sorted(wanted)],))
         except psycopg.errors.LockNotAvailable:
             log.warning("partitions wait for a long query: months=%s", sorted(wanted))
             return
+        except psycopg.errors.QueryCanceled:
+            log.warning("partitions wait for the next start, the default one is too full: months=%s", sorted(wanted))
         if len(self._known) + len(wanted) > _MONTHS_KNOWN_MAX:
             self._known.clear()
         self._known |= wanted

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from cloud_trainer.ingest.db import Connection, store_batch
+from cloud_trainer.ingest import partitions
+from cloud_trainer.ingest.db import Connection, Known, store_batch
 from cloud_trainer.ingest.partitions import Months, months_of
 from firmware_bridge.clock import SystemClock
 from firmware_bridge.reading import US_PER_S
@@ -123,3 +124,20 @@ class TestOnTheDatabase:
         assert await where(connection) == {"reading_row_default": 1}
         await prepare(connection, us(2024, 1))
         assert await where(connection) == {"reading_row_2024_01": 1}
+
+    @pytest.mark.usefixtures("gateways")
+    async def test_what_strangers_put_into_the_default_partition_stops_no_upload(
+        self, connection: Connection, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is looked through whenever a month is made: that may take longer than a batch has."""
+        monkeypatch.setattr(partitions, "CREATE_MS_MAX", 1)
+        known = Known()
+        with caplog.at_level(logging.WARNING):
+            for sequence in (1, 2):
+                one = batch([power(us(2024, 1, sequence), [1.0])], first=sequence)
+                await store_batch(connection, one, known=known)
+        assert caplog.text.count("partitions wait for the next start") == 1, "each try costs what all wait for"
+        assert await where(connection) == {"reading_row_default": 2}
+        monkeypatch.undo()
+        await prepare(connection, us(2024, 1))
+        assert await where(connection) == {"reading_row_2024_01": 2}
