@@ -76,15 +76,17 @@ async def drop_old(file: StoreFile, limits: StoreConfig, now_us: UtcUs, sweep: S
             await _delete(database, file, rows)
 
 
-async def lacking_bytes(file: StoreFile, limits: StoreConfig) -> int:
+async def lacking_bytes(file: StoreFile, limits: StoreConfig, *, spares_small: bool = True) -> int:
     """How much has to be deleted for the limits to hold; pages that are free already count as deleted.
+
+    With `spares_small` a store below `STORE_BYTES_MIN` does not answer for a disk without room.
 
     Raises:
         StorageError: the disk does not say.
     """
     used, file_size = await _sizes(file.database)
     too_large = used - limits.size_mb_max * BYTES_PER_MB
-    if used <= STORE_BYTES_MIN:
+    if spares_small and used <= STORE_BYTES_MIN:
         return too_large
     to_be_free = limits.free_mb_min * BYTES_PER_MB - disk_free_bytes(file) - (file_size - used)
     return max(too_large, to_be_free)

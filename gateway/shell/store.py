@@ -285,5 +285,8 @@ class Store:
 
     async def _make_room(self, file: StoreFile, now_us: UtcUs) -> bool:
         """Delete a little, when room is wanting; whether anything was."""
+        # what was moved aside fills a disk however small the store is
+        if await lacking_bytes(file, self._limits, spares_small=False) > 0 and self._keeper.drop_aside():
+            return True
         lacking = await lacking_bytes(file, self._limits)
-        return lacking > 0 and (self._keeper.drop_aside() or await drop_for_room(file, lacking, now_us))
+        return lacking > 0 and await drop_for_room(file, lacking, now_us)

@@ -236,6 +236,16 @@ async def test_files_moved_aside_go_before_any_record(tmp_path: Path, monkeypatc
         assert left(tmp_path) == {"forecast": 1, "readings": 1, "anomaly": 1, "status": 2}
 
 
+async def test_files_moved_aside_go_although_the_store_beside_them_is_small(tmp_path: Path):
+    """They alone fill the disk: what comes would be lost, and they were read already."""
+    async with opened(tmp_path, limits=SHORT) as store:
+        (tmp_path / "damaged-1.sqlite").write_bytes(b"old")
+        await store.append(statuses(3), NOW_US)
+        await store.prune(NOW_US)
+        assert asides(tmp_path) == []
+        assert numbers(await kept(store)) == [1, 2, 3]
+
+
 async def test_generations_without_a_record_are_forgotten(tmp_path: Path):
     async with opened(tmp_path) as store:
         await store.append(statuses(4), at(0))
