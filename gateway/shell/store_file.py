@@ -71,8 +71,7 @@ class StoreFile:
         """
         if file_bytes(self.path) and not self.path.stat().st_size:
             raise StorageError("the file is empty, and its log is not", None)  # SQLite would throw that away
-        if check:
-            self._examine_bytes()
+        self._examine_bytes()
         await prepare(self.database, self.path)
         if check:
             await _check(self.database)

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -207,6 +208,28 @@ async def test_a_gateway_starts_on_a_card_that_is_away_and_writes_when_it_is_bac
         await store.append(statuses(1, first=4), later(RETRY_US / 1e6))
         assert (store.queue.card, store.queue.ring_records) == ("ok", 0)
         assert numbers(await kept(store)) == [1, 2, 3, 4]
+
+
+async def test_a_log_that_was_damaged_while_the_card_was_away_hides_no_record(tmp_path: Path):
+    """SQLite reads it up to the damage, and would write over the rest."""
+    before, folder = tmp_path / "before", tmp_path / "after"
+    async with opened(before) as store:
+        for number in range(1, 21):
+            await store.append(statuses(1, first=number), NOW_US)
+        shutil.copytree(before, folder)  # as a power cut leaves it
+    log = folder / f"{FILE_NAME}-wal"
+    damaged = bytearray(log.read_bytes())
+    damaged[len(damaged) // 2] ^= 0xFF
+    log.write_bytes(damaged)
+    away = WeakCard()
+    away.card = "failing"
+    async with opened(folder, connect=away.connect) as store:
+        away.card = "ok"
+        await store.append(statuses(1, first=21), later(RETRY_US / 1e6))
+        while await store.mend(NOW_US):
+            pass
+        assert numbers(await kept(store)) == list(range(1, 21))
+        assert asides(folder)
 
 
 async def test_a_clock_that_is_set_back_does_not_put_off_the_next_try(tmp_path: Path):
