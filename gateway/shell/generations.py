@@ -14,6 +14,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from firmware_bridge.reading import UtcUs
 from gateway.contract.batches import Generation as GenerationId
 from gateway.contract.batches import Sequence
 from gateway.contract.records import UNDECODABLE
@@ -27,10 +28,12 @@ FILE_NAME = "store.generations"
 GENERATIONS_MAX = 4096
 _FILE_BYTES_MAX = 1024 * 1024
 _SALVAGES_MAX = 64
-# A generation whose last record nobody knows has fewer than these: eight thousand years at one each minute.
-SEQUENCE_GAP = 2**32
-# Where the counter goes on when not even the generations are known: above anything that ever counted.
+# A generation whose last record nobody knows has fewer than these: thirty years at one each second.
+SEQUENCE_GAP = 2**30
+# Where the counter goes on when not even the generations are known: above anything that ever counted. Taken from
+# the time, it is so again when that happens a second time.
 SEQUENCE_UNKNOWN = 2**40
+_US_PER_SEQUENCE = 100
 _ID = re.compile(r"[0-9a-f]{32}\Z")
 
 
@@ -133,12 +136,13 @@ def stretch(generations: list[Generation], sequence: int) -> tuple[str, int, int
     return generation, generations[begin].first, behind
 
 
-def succeed(known: list[Generation], last: int | None) -> list[Generation]:
+def succeed(known: list[Generation], last: int | None, now_us: UtcUs) -> list[Generation]:
     """The generations of a new file: those that are `known`, and a new one above every sequence ever given.
 
     Args:
         known: the generations of the records that will be brought over.
         last: the last sequence that was given, None when nobody knows.
+        now_us: the present instant.
     """
     if last is not None:
         begun = [one for one in known if one.first <= last]  # another has no record yet
@@ -147,4 +151,4 @@ def succeed(known: list[Generation], last: int | None) -> list[Generation]:
         return [*known, Generation(known[-1].first + SEQUENCE_GAP, new_id())]
     # Without any word of their generations, records are of the new one.
     generation = new_id()
-    return [Generation(1, generation), Generation(SEQUENCE_UNKNOWN, generation)]
+    return [Generation(1, generation), Generation(max(SEQUENCE_UNKNOWN, now_us // _US_PER_SEQUENCE), generation)]

@@ -196,7 +196,7 @@ class Keeper:
                 self.file = await StoreFile.open(self.path, self._connect)
                 await self.file.examine(check=False)
             if not self.file.position.generations:
-                await self._begin(self.file)
+                await self._begin(self.file, now_us)
             self._write(self.file.position.generations, self.inflow.expect(self._journal.salvages))
         except BaseException:
             await self._close_file()
@@ -207,13 +207,13 @@ class Keeper:
         assert self.file is not None
         return self.file
 
-    async def _begin(self, file: StoreFile) -> None:
+    async def _begin(self, file: StoreFile, now_us: UtcUs) -> None:
         """Give a new file its generations."""
         heritage = self._heritage
         if heritage is None:
             is_heir = bool(self._journal.salvages)
             heritage = Heritage(self._generations if is_heir else [], last=None if is_heir else 0)
-        generations = succeed(heritage.generations, heritage.last)
+        generations = succeed(heritage.generations, heritage.last, now_us)
         async with file.transaction() as database:
             self._write(generations, self._journal.salvages)
             await take_over(database, heritage)
@@ -240,7 +240,7 @@ class Keeper:
         self._damaged_us.append(now_us)
         heritage = self._heritage or Heritage(self._generations)
         name = aside_name(self.path, "damaged", now_us)
-        entry = Salvage(name, succeed(heritage.generations, heritage.last)[-1].first)
+        entry = Salvage(name, succeed(heritage.generations, heritage.last, now_us)[-1].first)
         self._write(heritage.generations, [*self._journal.salvages, entry])
         move_aside(self.path, name)
         # Closed only now: SQLite removes the log, and in a damaged one there may be more than it sees.

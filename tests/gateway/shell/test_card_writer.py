@@ -6,8 +6,8 @@ import pytest
 from firmware_bridge.reading import UtcUs
 from gateway.contract.records import ReadingsBlock, StatusRecord, decode_record
 from gateway.shell.card_ring import CardRing
-from gateway.shell.database import Card
 from gateway.shell.card_state import RETRY_US
+from gateway.shell.database import Card
 from tests.sim.stores import NOW_US, block, events, kept, numbers, opened, statuses
 from tests.sim.weak_card import WeakCard
 

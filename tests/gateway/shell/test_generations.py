@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_bridge.errors import SettingError
+from firmware_bridge.reading import UtcUs
 from gateway.shell.database import StorageError
 from gateway.shell.generations import (
     FILE_NAME,
@@ -22,6 +23,7 @@ from gateway.shell.generations import (
     write_journal,
 )
 from tests.sim.full_disk import files_limited_to
+from tests.sim.stores import DAY_US, NOW_US
 
 A, B, C = (letter * 32 for letter in "abc")
 
@@ -83,7 +85,7 @@ def test_a_stretch_ends_before_the_next_generation_and_goes_on_under_the_same_id
 def test_a_new_generation_is_above_every_sequence_ever_given():
     known = [Generation(1, A), Generation(300, B)]
     for last, first in ((700, 701), (None, 300 + SEQUENCE_GAP)):
-        generations = succeed(known, last)
+        generations = succeed(known, last, NOW_US)
         assert generations[:-1] == known
         assert generations[-1].first == first
         assert is_id(generations[-1].id)
@@ -91,14 +93,21 @@ def test_a_new_generation_is_above_every_sequence_ever_given():
 
 
 def test_a_generation_without_a_record_gives_way_to_the_next():
-    ((first, _), (second, _)) = succeed([Generation(1, A), Generation(301, B)], 300)
+    ((first, _), (second, _)) = succeed([Generation(1, A), Generation(301, B)], 300, NOW_US)
     assert (first, second) == (1, 301)
 
 
 def test_without_any_word_all_records_are_of_the_new_generation():
-    (low, low_id), (high, high_id) = succeed([], None)
-    assert (low, high, low_id) == (1, SEQUENCE_UNKNOWN, high_id)
-    assert [one.first for one in succeed([], 0)] == [1]
+    for now_us, first in ((UtcUs(0), SEQUENCE_UNKNOWN), (NOW_US, NOW_US // 100)):
+        (low, low_id), (high, high_id) = succeed([], None, now_us)
+        assert (low, high, low_id) == (1, first, high_id)
+    assert [one.first for one in succeed([], 0, NOW_US)] == [1]
+
+
+def test_a_second_time_without_any_word_is_above_the_first():
+    first, later = NOW_US, UtcUs(NOW_US + 2 * DAY_US)
+    below = succeed(succeed([], None, first), None, first)[-1].first
+    assert succeed([], None, later)[-1].first > below + 2**20
 
 
 def test_an_id_is_new_and_looks_like_one():
