@@ -154,9 +154,8 @@ async def enroll(connection: Connection, request: EnrolRequest, *, nonce_us: int
             "gateway": request.gateway,
             "key": key_id(public),
             "public_key": public,
-            # PostgreSQL's text has no place for a NUL
-            "hardware": request.hardware.replace("\0", ""),
-            "software": request.software.replace("\0", ""),
+            "hardware": _printable(request.hardware),
+            "software": _printable(request.software),
             "nonce": nonce_us,
             "now": now_us,
         }
@@ -171,6 +170,11 @@ async def enroll(connection: Connection, request: EnrolRequest, *, nonce_us: int
         *(claim.claim, claim.organisation, request.gateway, facts["key"], claim.used_key),
     )
     raise IdentityConflictError("this code was used already")
+
+
+def _printable(words: str) -> str:
+    """Words of a stranger, as an operator's terminal may show them; PostgreSQL has no place for a NUL either."""
+    return "".join(one for one in words if one.isprintable())
 
 
 async def _find_claim(connection: Connection, digest: bytes) -> _Claim | None:

@@ -155,11 +155,13 @@ class TestEnrolment:
         with pytest.raises(IdentityConflictError, match="enrolled already"):
             await enrolled(connection, "gw-1", new_key(), claim(dsn).code)
 
-    async def test_a_nul_in_what_a_stranger_says_of_itself_is_left_out(
+    async def test_what_a_stranger_says_of_itself_cannot_speak_to_a_terminal(
         self, connection: Connection, dsn: str
     ) -> None:
-        asked = request("gw-1", new_key(), claim(dsn).code, hardware="a\0b")
+        asked = request("gw-1", new_key(), claim(dsn).code, hardware="a\0b \x1b]0;root\x07\n\x9bc")
         assert await enroll(connection, asked, nonce_us=NOW_US, now_us=NOW_US) == HOME
+        row = await (await connection.execute("SELECT hardware FROM gateway")).fetchone()
+        assert row == ("ab ]0;rootc",)
 
 
 class TestRotation:
