@@ -97,10 +97,11 @@ async def store_batch(
             await admit(connection)
         generation = await _lock(connection, batch)
         new = await _insert_records(connection, batch, entries)
-        numbers = await _insert_readings(connection, batch.gateway, generation.generation_id, new, known.series)
+        numbers = await _insert_readings(connection, batch.gateway, generation, new, known.series)
         await _insert_others(connection, batch, new)
         resume_after = await _advance(connection, batch, generation)
-    known.series.remember(generation.generation_id, numbers)
+    last = generation.last_sequence if resume_after is not None else batch.records[-1].sequence
+    known.series.remember(generation.generation_id, numbers, last_sequence=max(last, generation.last_sequence))
     for entry in new:
         if entry.problem:
             log.warning(
@@ -155,14 +156,16 @@ async def _refuse_others(connection: Connection, batch: Batch, repeated: list[En
 
 
 async def _insert_readings(
-    connection: Connection, gateway: str, generation_id: int, new: list[Entry], series: SeriesNumbers
+    connection: Connection, gateway: str, generation: _Generation, new: list[Entry], series: SeriesNumbers
 ) -> Numbers:
     """Insert the blocks among `new`, their rows and what they add to the rollup; returns the series' numbers."""
     blocks = _blocks(new)
     if not blocks:
         return {}
     columns = [entry.columns for entry in new if entry.columns is not None]
-    numbers = await series.find(connection, gateway, generation_id, [one.layout for one in columns])
+    generation_id, last_sequence = generation
+    layouts = [one.layout for one in columns]
+    numbers = await series.find(connection, gateway, generation_id, layouts, last_sequence=last_sequence)
     rows = reading_rows(
         [
             (sequence, block, one, numbers[one.layout.key])

@@ -31,11 +31,14 @@ class SeriesNumbers:
     """The numbers of the series of layouts, by generation.
 
     By generation and not by gateway, for a generation's own number is never used again: what belonged to a site
-    that was erased can never be taken for what comes after it under the same names.
+    that was erased can never be taken for what comes after it under the same names. But a database may be put
+    back from a backup under a process that goes on, and count again from there: a generation that has less than it
+    had shows that.
     """
 
     def __init__(self) -> None:
-        self._known: OrderedDict[tuple[int, bytes], I64] = OrderedDict()
+        # with the last sequence of the generation, when this was so
+        self._known: OrderedDict[tuple[int, bytes], tuple[I64, int]] = OrderedDict()
         self._size = 0
 
     async def find(
@@ -44,14 +47,22 @@ class SeriesNumbers:
         gateway: str,
         generation_id: int,
         layouts: Iterable[Layout],
+        *,
+        last_sequence: int,
     ) -> Numbers:
         """The numbers of `layouts` by their key; new series get theirs in the open transaction.
+
+        `last_sequence` is how far the generation has come by now.
 
         Raises:
             RecordError: the gateway has more series than anyone needs.
         """
         wanted = {layout.key: layout for layout in layouts}
-        found = {key: self._known[generation_id, key] for key in wanted if (generation_id, key) in self._known}
+        found = {}
+        for key in wanted:
+            numbers, then = self._known.get((generation_id, key), (None, 0))
+            if numbers is not None and 0 < then <= last_sequence:
+                found[key] = numbers
         unknown = [layout for key, layout in wanted.items() if key not in found]
         if unknown:
             names = {name for layout in unknown for name in layout.names}
@@ -60,14 +71,15 @@ class SeriesNumbers:
                 found[layout.key] = np.array([named[name] for name in layout.names], dtype=np.int64)
         return found
 
-    def remember(self, generation_id: int, numbers: Numbers) -> None:
-        """Keep what `find` gave, once its transaction is committed."""
+    def remember(self, generation_id: int, numbers: Numbers, *, last_sequence: int) -> None:
+        """Keep what `find` gave, once its transaction is committed; the generation has come so far by that."""
         for key, found in numbers.items():
-            self._size += 0 if (generation_id, key) in self._known else len(found)
-            self._known[generation_id, key] = found
+            before, _ = self._known.get((generation_id, key), ((), 0))
+            self._size += len(found) - len(before)
+            self._known[generation_id, key] = (found, last_sequence)
             self._known.move_to_end((generation_id, key))
         while len(self._known) > LAYOUTS_KNOWN_MAX or self._size > NUMBERS_KNOWN_MAX:
-            _, forgotten = self._known.popitem(last=False)
+            _, (forgotten, _) = self._known.popitem(last=False)
             self._size -= len(forgotten)
 
 

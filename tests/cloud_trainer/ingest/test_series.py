@@ -21,8 +21,8 @@ def layout(key: bytes, *meters: str) -> Layout:
 
 async def find(connection: Connection, numbers: SeriesNumbers, *layouts: Layout) -> dict[bytes, list[int]]:
     async with connection.transaction():
-        found = await numbers.find(connection, GATEWAY, 1, layouts)
-    numbers.remember(1, found)
+        found = await numbers.find(connection, GATEWAY, 1, layouts, last_sequence=1)
+    numbers.remember(1, found, last_sequence=1)
     return {key: column.tolist() for key, column in found.items()}
 
 
@@ -43,10 +43,27 @@ async def test_what_is_known_is_not_asked_again(connection: Connection) -> None:
     assert await find(connection, numbers, layout(b"1", "a")) == found
 
 
+async def test_what_a_database_knew_before_it_was_put_back_from_a_backup_is_not_relied_on(
+    connection: Connection,
+) -> None:
+    """It counts generations and series again from there, and the process that asks it was not started anew."""
+    known = Known()
+    for sequence in (1, 2):
+        await store_batch(connection, batch([power(START_US, [1.0])], first=sequence), known=known)
+    for generation in ("1" * 32, "2" * 32):
+        await connection.execute("TRUNCATE record, block, reading_row, rollup_15min, generation RESTART IDENTITY")
+        await connection.execute("TRUNCATE series")
+        await connection.commit()
+        await store_batch(connection, batch([power(START_US, [1.0])], generation=generation), known=known)
+        row = await (await connection.execute("SELECT count(*) FROM reading")).fetchone()
+        await connection.commit()
+        assert row == (1,), "acknowledged, and to be seen"
+
+
 async def test_what_was_not_committed_is_not_known(connection: Connection) -> None:
     numbers = SeriesNumbers()
     async with connection.transaction():
-        await numbers.find(connection, GATEWAY, 1, [layout(b"1", "a")])
+        await numbers.find(connection, GATEWAY, 1, [layout(b"1", "a")], last_sequence=1)
         raise psycopg.Rollback
     await find(connection, numbers, layout(b"1", "a"))
     row = await (await connection.execute("SELECT count(*) FROM series")).fetchone()
@@ -75,7 +92,7 @@ async def test_a_gateway_that_renames_its_meters_without_end_is_refused(
     await store_batch(connection, batch([power(START_US, [1.0], [2.0])]), known=known)
     with pytest.raises(RecordError, match="more than 3 series"):
         async with connection.transaction():
-            await SeriesNumbers().find(connection, GATEWAY, 1, [layout(b"1", "a", "b")])
+            await SeriesNumbers().find(connection, GATEWAY, 1, [layout(b"1", "a", "b")], last_sequence=1)
 
 
 @pytest.mark.parametrize("limit", ["LAYOUTS_KNOWN_MAX", "NUMBERS_KNOWN_MAX"])
