@@ -71,7 +71,7 @@ def test_a_wrong_command_line_is_a_users_mistake(argv: list[str], capsys: pytest
             ["ingest", "--dsn", "password=x", "--embedded", "pg"],
             "--dsn and --embedded = (both given): there can be only one database; leave out one of them.",
         ),
-        (["ingest", "--dsn", "dbname=x", "--host", "0.0.0.0"], "--host = 0.0.0.0"),
+        (["ingest", "--dsn", "dbname=x", "--port", "0"], "--keys = (not given)"),
         (["audit", "--dsn", "dbname=x", "--log", "log", "--poll-s", "0"], "--poll-s = 0.0: is not a poll period"),
         (["keys", "create", "--folder", "/proc/keys"], "/proc/keys"),
         (["serve", "--repository", "/proc/repository"], "/proc/repository"),
