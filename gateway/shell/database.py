@@ -99,7 +99,13 @@ class SqliteDatabase:
         """Connect to the file at `path`."""
         with _translated():
             # Autocommit: a transaction begins where the store says so.
-            connection = await aiosqlite.connect(path, isolation_level=None)
+            connection = aiosqlite.connect(path, isolation_level=None)
+            try:
+                await connection
+            except sqlite3.Error:
+                # Its thread ends by itself, and complains when the loop is gone by then.
+                await asyncio.to_thread(connection._thread.join)  # noqa: SLF001 - there is no other way to wait for it
+                raise
         connection.text_factory = _text
         return cls(connection)
 
