@@ -18,9 +18,8 @@ RETRY_AFTER_S_MAX = 3600.0
 # Below it the asking is no help, and our own patience is the better one.
 RETRY_AFTER_S_MIN = 1.0
 
-_DATA_FAULTS = frozenset(
-    {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY}
-)
+# A batch that is not understood at all (400) is the fault of no record: an older cloud, which will be newer one day.
+_DATA_FAULTS = frozenset({HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY})
 _BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
 

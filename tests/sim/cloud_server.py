@@ -157,7 +157,7 @@ class CloudServer:
         whose = (batch["gateway"], batch["generation"])
         for sequence, _, body in batch["records"]:
             if body in self.poisoned:
-                raise RefusedError(400, f"record {sequence} is not as it should be")
+                raise RefusedError(422, f"record {sequence} is not as it should be")
             if self.rows.get((*whose, sequence), body) != body:
                 raise RefusedError(409, f"{sequence} was sent with other bytes", conflict_from=sequence)
         before = len(self.rows)

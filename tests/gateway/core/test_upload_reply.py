@@ -61,7 +61,7 @@ def test_a_conflict_is_one_when_it_names_a_record_of_this_batch():
 @pytest.mark.parametrize(
     ("status", "event"),
     [
-        (400, Event.REFUSED),
+        (400, Event.TROUBLE),
         (413, Event.REFUSED),
         (422, Event.REFUSED),
         (403, Event.REVOKED),

@@ -324,7 +324,7 @@ async def test_a_poisoned_record_is_put_aside_and_all_the_others_arrive(tmp_path
 
 async def test_a_cloud_that_refuses_everything_for_a_while_loses_nothing_to_the_quarantine(tmp_path: Path):
     cloud = CloudServer()
-    cloud.faults = [faults.signed(400)] * 5
+    cloud.faults = [faults.signed(422)] * 5
     async with cloud.listening(), gateway(tmp_path, cloud, 40) as site:
         await site.bring_home()
         assert site.store.queue.quarantined == 0
@@ -588,7 +588,7 @@ async def test_nothing_but_what_is_shared_ever_leaves_the_site(
     tmp_path: Path, share: Literal["health", "aggregates", "raw"]
 ):
     cloud = CloudServer()
-    cloud.faults = [faults.lose_the_reply, faults.conflict_in_the_middle, faults.signed(400), faults.signed(500)]
+    cloud.faults = [faults.lose_the_reply, faults.conflict_in_the_middle, faults.signed(422), faults.signed(500)]
     async with cloud.listening(), gateway(tmp_path, cloud, 0, share=share) as site:
         for _ in range(5):
             await site.write(EVERYTHING)
@@ -609,7 +609,7 @@ RANDOM_FAULTS: dict[str, Fault] = {
     "honest": faults.honest,
     "stale nonce": faults.stale_nonce,
     "conflict": faults.conflict_in_the_middle,
-    "refused": faults.signed(400),
+    "refused": faults.signed(422),
     "restored": faults.restored,
 }
 
