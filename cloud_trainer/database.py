@@ -35,6 +35,17 @@ def read_dsn(given: str) -> str:
     return psycopg.conninfo.make_conninfo("", **({"connect_timeout": CONNECT_S_MAX} | values))
 
 
+def refuse_open_password(given: str) -> None:
+    """Every user of the machine can read a command line.
+
+    Raises:
+        SettingError: `given` is not `@FILE`, and holds a password.
+    """
+    if not given.startswith("@") and "password" in psycopg.conninfo.conninfo_to_dict(read_dsn(given)):
+        next_step = "write the DSN into a file of mode 0600 and give --dsn @FILE"
+        raise SettingError("--dsn", "(not shown)", "holds a password, which the process list shows", next_step)
+
+
 def connect(given: str) -> Connection:
     """A connection to the database meant by `given`.
 

@@ -41,6 +41,10 @@ def explains_database(run: Run) -> Run:
     def run_or_explain(arguments: argparse.Namespace) -> int:
         import psycopg
 
+        from cloud_trainer.database import refuse_open_password
+
+        if getattr(arguments, "dsn", None) is not None:
+            refuse_open_password(arguments.dsn)
         try:
             return run(arguments)
         except psycopg.OperationalError as error:

@@ -68,10 +68,11 @@ def test_a_wrong_command_line_is_a_users_mistake(argv: list[str], capsys: pytest
         (["report", "--dsn", "this is no DSN"], "--dsn = (not shown): is not a DSN"),
         (["ingest"], "--dsn or --embedded = (not given): ingest needs to know its database; give --dsn for"),
         (
-            ["ingest", "--dsn", "password=x", "--embedded", "pg"],
+            ["ingest", "--dsn", "dbname=x", "--embedded", "pg"],
             "--dsn and --embedded = (both given): there can be only one database; leave out one of them.",
         ),
         (["ingest", "--dsn", "dbname=x", "--port", "0"], "--keys = (not given)"),
+        (["report", "--dsn", "postgresql://me:secret@db/x"], "--dsn = (not shown): holds a password"),
         (["audit", "--dsn", "dbname=x", "--log", "log", "--poll-s", "0"], "--poll-s = 0.0: is not a poll period"),
         (["keys", "create", "--folder", "/proc/keys"], "/proc/keys"),
         (["serve", "--repository", "/proc/repository"], "/proc/repository"),
