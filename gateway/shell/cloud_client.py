@@ -106,17 +106,16 @@ class Cloud:
             raise CloudError(f"no answer within {self._timeout_s:g} s") from error
 
     async def _post(self, identity: Identity, path: str, body: bytes, content_type: str) -> Reply:
-        """By the first of our keys that the cloud takes."""
-        for signer in identity.signers[:-1]:
+        """By the first of our keys that the cloud knows; where it knows none, what it said to the first one."""
+        refusals = []
+        for signer in identity.signers:
             reply = await self._post_by(signer, identity, path, body, content_type)
-            if reply.status not in (_UNAUTHORIZED, _FORBIDDEN):
-                break
-        else:
-            signer = identity.signers[-1]
-            reply = await self._post_by(signer, identity, path, body, content_type)
-        if signer.key_id == identity.next_key_id and reply.status not in (_UNAUTHORIZED, _FORBIDDEN):
-            await self._promote(signer)
-        return reply
+            if reply.status != _UNAUTHORIZED:  # to a key that it knows the cloud speaks of the gateway
+                if signer.key_id == identity.next_key_id and reply.status != _FORBIDDEN:
+                    await self._promote(signer)
+                return reply
+            refusals.append(reply)
+        return refusals[0]
 
     async def _post_by(self, signer: Signer, identity: Identity, path: str, body: bytes, content_type: str) -> Reply:
         """Once more when the nonce was not good: the answer brings a fresh one."""

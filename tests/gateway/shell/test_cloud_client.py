@@ -300,6 +300,19 @@ async def test_a_next_key_whose_answer_was_lost_is_found_when_the_old_one_ended(
     assert folder.key_id == following.key_id
 
 
+@pytest.mark.parametrize("status", [401, 403])
+async def test_what_the_cloud_says_to_the_key_it_knows_is_not_hidden_by_a_next_key_it_does_not(
+    connect, folder, server, status
+):
+    """A revoked gateway that tried to rotate is still told that it was revoked."""
+    with folder.locked():
+        folder.next_key()
+    refused = faults.signed(status, {"error": "for the first key"})
+    server.faults = [refused] * (2 if status == 401 else 1)
+    reply = await connect().post(BATCHES, BODY, MSGPACK)
+    assert (reply.status, reply.body) == (status, b'{"error": "for the first key"}')
+
+
 async def test_a_command_that_changes_the_identity_meanwhile_is_not_disturbed(connect, folder, server):
     with folder.locked():
         following = folder.next_key()
