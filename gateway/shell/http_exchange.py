@@ -131,6 +131,10 @@ def _trouble(error: Exception) -> str:
             return (
                 f"the certificate of {error.host} is refused ({reason}): is this clock right, or sync.ca_file needed?"
             )
+        case aiohttp.ClientConnectorSSLError():
+            # its number is one of OpenSSL, not of the system
+            reason = _plain(error.os_error.strerror)
+            return f"{error.host}:{error.port} does not speak TLS as it should ({reason}): is it https, or http?"
         case aiohttp.ClientConnectorError():
             # asyncio's own words repeat the address; where it tried several there is no number
             reason = os.strerror(error.os_error.errno) if error.os_error.errno else _plain(error.os_error)

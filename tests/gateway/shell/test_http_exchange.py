@@ -166,6 +166,14 @@ async def test_a_companion_with_a_certificate_of_its_own_is_reached_by_the_file(
         assert (await exchange(session, "GET", url)).body == b"here"
 
 
+async def test_a_server_without_tls_is_told_from_one_that_cannot_be_reached():
+    async with serving(plain) as url, open_session(None, TIMEOUT_S) as session:
+        with pytest.raises(
+            CloudError, match=r"127.0.0.1:\d+ does not speak TLS as it should \(.*SSL.*\): is it https"
+        ):
+            await exchange(session, "GET", url.replace("http:", "https:"))
+
+
 async def test_a_certificate_that_nobody_vouches_for_is_refused_with_a_hint(tmp_path):
     _, context = make_certificate(tmp_path)
     async with serving(plain, context) as url, open_session(None, TIMEOUT_S) as session:
