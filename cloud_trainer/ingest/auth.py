@@ -24,7 +24,7 @@ KNOWN_S = 5.0
 # Some 1 kB each.
 KNOWN_MAX = 20_000
 
-_IS_IT_OURS = "is the gateway enrolled here, and is the address in its settings the public address of the ingest?"
+_IS_IT_OURS = "see that it is enrolled here, and that its settings have the public address of the ingest"
 
 
 @dataclass(slots=True)

@@ -41,7 +41,11 @@ class ClaimRefusedError(Exception):
 
 
 class IdentityConflictError(Exception):
-    """The code, the name or the key is somebody's already; the message may be shown to who asked."""
+    """The code, the name or the key is somebody's already; the message and what to do may be shown to who asked."""
+
+    def __init__(self, problem: str, next_step: str = "ask whoever runs the cloud for a new code") -> None:
+        super().__init__(problem)
+        self.next_step = next_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,9 +212,10 @@ async def _admit(connection: Connection, claim: _Claim, facts: dict[str, Any]) -
     if row is None:
         row = await (await connection.execute(_INSERT_GATEWAY, facts)).fetchone()
     if row is None:
-        raise IdentityConflictError("a gateway of this name is enrolled already")
+        next_step = "ask whoever runs the cloud for a code that --replaces it, or to restore it if it was revoked"
+        raise IdentityConflictError("a gateway of this name is enrolled already", next_step)
     if await (await connection.execute(_INSERT_KEY, facts)).fetchone() is None:
-        raise IdentityConflictError("this key was used before: make a new one")
+        raise IdentityConflictError("this key was used before", "give the same code once more, with --new-key")
     await connection.execute(_USE_CLAIM, facts)
     log.info(
         "gateway enrolled: gateway=%s organisation=%s key=%s", facts["gateway"], claim.organisation, facts["key"]

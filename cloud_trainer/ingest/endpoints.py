@@ -168,4 +168,4 @@ def _unfit(error: str) -> RefusedError:
 
 
 def _taken(error: IdentityConflictError) -> RefusedError:
-    return RefusedError(HTTPStatus.CONFLICT, "conflict", str(error), "ask whoever runs the cloud for a new code")
+    return RefusedError(HTTPStatus.CONFLICT, "conflict", str(error), error.next_step)

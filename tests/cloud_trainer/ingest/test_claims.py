@@ -89,8 +89,9 @@ class TestEnrolment:
     async def test_a_name_that_is_taken_needs_a_claim_that_replaces(self, connection: Connection, dsn: str) -> None:
         await enrolled(connection, "gw-1", new_key(), claim(dsn).code)
         code = claim(dsn).code
-        with pytest.raises(IdentityConflictError, match="enrolled already"):
+        with pytest.raises(IdentityConflictError, match="enrolled already") as caught:
             await enrolled(connection, "gw-1", new_key(), code)
+        assert "--replaces" in caught.value.next_step
         assert (await enrolled(connection, "gw-2", new_key(), code)).gateway == "gw-2", "the code was not used up"
 
     async def test_a_replacement_takes_over_name_and_history_and_ends_every_key_before(
@@ -119,7 +120,7 @@ class TestEnrolment:
         key = new_key()
         await enrolled(connection, "gw-1", key, claim(dsn).code)
         code = claim(dsn, gateway="gw-1", replaces=True).code if replaces else claim(dsn).code
-        with pytest.raises(IdentityConflictError, match="make a new one"):
+        with pytest.raises(IdentityConflictError, match="used before"):
             await enrolled(connection, "gw-1" if replaces else "gw-2", key, code)
         assert await keys_of(connection) == [key.key_id], "a refusal leaves everything as it was"
 

@@ -186,6 +186,7 @@ async def test_a_used_code_with_another_key_is_a_conflict(stranger: Sender, dsn:
     assert (await enrol(stranger, code)).status == 200
     reply = await enrol(replace(stranger, signer=new_signer(), gateway="gw-other"), code)
     assert (reply.status, reply.refusal.error) == (409, "this code was used already")
+    assert reply.refusal.hint == "ask whoever runs the cloud for a new code"
 
 
 async def test_nobody_enrols_a_key_that_it_does_not_hold(stranger: Sender, dsn: str) -> None:
