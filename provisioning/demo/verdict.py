@@ -62,7 +62,8 @@ def _records(report: Facts, audit: Facts) -> Check:
     total = sum(report["records"].values())
     is_gapless = audit["is_gapless"] and audit["unexpanded"] == 0
     words = "gapless" if is_gapless else "NOT gapless"
-    shown = f"{total} records, {report['rows']} rows of readings, sequences {words}"
+    wanted = "" if total > RECORDS_MIN else f" of more than {RECORDS_MIN} that a run of 60 s brings"
+    shown = f"{total} records{wanted}, {report['rows']} rows of readings, sequences {words}"
     return Check("cloud", total > RECORDS_MIN and is_gapless and "undecodable" not in report["records"], shown)
 
 

@@ -110,6 +110,13 @@ def test_the_table_has_a_line_for_each_station_with_facts_in_it():
 Change = Callable[[Facts, Facts], object]
 
 
+def test_a_run_that_was_too_short_says_how_many_records_it_lacks():
+    facts = good_run()
+    facts["report"]["records"] = {"readings": 604}
+    found = checks(HOUSE, facts["report"], facts["audit"], DIGESTS, facts["gateways"])
+    assert found[1].shown.startswith("604 records of more than 1000 that a run of 60 s brings, ")
+
+
 def moved(by_us: int, kind: str) -> Change:
     def move(report: Facts, _: Facts) -> None:
         for one in report["anomalies"]:
