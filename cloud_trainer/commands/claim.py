@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cloud_trainer.commands import Commands, options
 from cloud_trainer.commands.table import instant, table
-from firmware_bridge.errors import Exit, SettingError
+from firmware_bridge.errors import ConflictError, Exit, SettingError
 
 if TYPE_CHECKING:
     from cloud_trainer.fleet.claims import NewClaim, Terms
@@ -57,6 +57,9 @@ def run_create(arguments: argparse.Namespace) -> int:
         valid_hours=arguments.valid_hours,
         count=arguments.count,
     )
+    if arguments.code_file is not None and arguments.code_file.exists():
+        problem = "is there already, and may hold a code that nobody has used yet"
+        raise ConflictError("--code-file", str(arguments.code_file), problem, "name another file")
     with connect(arguments.dsn) as connection:
         organisation = only_organisation(connection, arguments.organisation)
         made = create_claims(connection, organisation, terms, SystemClock().utc_us())

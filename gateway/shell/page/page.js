@@ -44,7 +44,7 @@ function showNow(status) {
   const { consumption_w, grid_w, solar_w, at_us } = status.power ?? {};
   say("site", status.site ?? "SmartWatts Edge");
   say("verdict", status.sentence ?? "");
-  const silent = silence(status);
+  const silent = [silence(status), keptHere(status)].filter(Boolean).join(" ");
   sayOrHide("silence", silent);
   const verdict = ["normal", "attention", "outage"].find((one) => one === status.verdict) ?? "";
   byId("verdict").className = `verdict ${silent && verdict === "normal" ? "attention" : verdict}`;
@@ -69,6 +69,13 @@ function silence(status) {
   if (!silent.length) return "";
   const names = new Intl.ListFormat("en").format(silent);
   return silent.length > 1 ? `No answer from the meters ${names}: what they measure is not known.` : `No answer from the meter ${names}: what it measures is not known.`;
+}
+
+// What somebody has to do before readings go home, or are safe, again.
+function keptHere({ upload, queue }) {
+  const away = CARDS[queue?.card];
+  const here = upload?.is_revoked ? "The cloud turned this gateway away." : upload?.is_enrolled === false ? "This gateway is not enrolled." : "";
+  return [away ? `${away}.` : "", here].filter(Boolean).join(" ");
 }
 
 function showAnomalies(status) {

@@ -37,6 +37,8 @@ def test_a_code_can_go_into_a_file_for_its_owner_alone(
     assert len(read_code(code)) == 20
     assert file.stat().st_mode & 0o777 == 0o600
     assert code not in "".join(capsys.readouterr())
+    assert main(arguments) == Exit.CONFLICT
+    assert file.read_text().strip() == code, "nobody has used it yet, perhaps"
 
 
 def test_a_code_that_can_be_written_nowhere_is_no_claim(dsn: str, tmp_path: Path) -> None:

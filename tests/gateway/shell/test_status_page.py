@@ -415,20 +415,34 @@ class TestInChromium:
             assert fact in said
 
     @pytest.mark.parametrize(
-        ("part", "facts", "words"),
+        ("part", "facts", "words", "top"),
         [
-            ("upload", {"is_enrolled": False}, "This gateway is not enrolled"),
-            ("upload", {"is_revoked": True}, "The cloud does not take anything from this gateway any more."),
-            ("queue", {"card": "full", "ring_records": 7}, "The card is full: 7 records in memory"),
-            ("queue", {"card": "read_only"}, "The card is read-only: 0 records in memory"),
+            (
+                "upload",
+                {"is_enrolled": False},
+                "until `smartwatts-gateway enroll` is done",
+                "This gateway is not enrolled.",
+            ),
+            ("upload", {"is_revoked": True}, "does not take anything from this gateway", "turned this gateway away."),
+            (
+                "queue",
+                {"card": "full", "ring_records": 7},
+                "The card is full: 7 records in memory",
+                "The card is full.",
+            ),
+            ("queue", {"card": "read_only"}, "The card is read-only: 0 records in memory", "The card is read-only."),
         ],
     )
-    async def test_what_keeps_records_here_is_said(self, tmp_path, part: str, facts: dict[str, Any], words: str):
+    async def test_what_keeps_records_here_is_said(
+        self, tmp_path, part: str, facts: dict[str, Any], words: str, top: str
+    ):
         status = sample_status()
         status[part] |= facts
         async with shown(tmp_path, status) as tab:
             said = await tab.evaluate("document.querySelector('main').innerText")
+            top_said = await tab.evaluate("document.getElementById('silence').innerText")
         assert words in said
+        assert top in top_said
         assert ("A power cut can take at most" in said) == (part == "upload")
 
     async def test_without_a_cloud_nothing_leaves_the_site(self, tmp_path):
