@@ -11,6 +11,7 @@ from tests.sim.audited_site import fill
 pytestmark = [pytest.mark.slow, pytest.mark.pg]
 
 
+@pytest.mark.usefixtures("gateways")
 async def test_the_command_prints_a_table_and_says_it_with_its_exit_code(
     dsn: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -19,13 +20,17 @@ async def test_the_command_prints_a_table_and_says_it_with_its_exit_code(
     assert main(arguments) == Exit.OK
     assert "every value is what was given out" in capsys.readouterr().out
     with psycopg.connect(dsn) as connection:
-        connection.execute("UPDATE reading SET mean = mean + 1 WHERE sequence = 2 AND meter = 'solar'")
+        connection.execute(
+            "UPDATE reading_row SET mean = mean + 1 FROM series"
+            " WHERE series.series_id = reading_row.series_id AND sequence = 2 AND meter = 'solar'"
+        )
     assert main([*arguments, "--json"]) == Exit.FAILED
     told = json.loads(capsys.readouterr().out)
     assert (told["passed"], told["mismatches"]) == (False, 1)
     assert told["examples"][0]["column"] == "mean"
 
 
+@pytest.mark.usefixtures("gateways")
 async def test_an_unknown_gateway_ends_in_one_sentence(
     dsn: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

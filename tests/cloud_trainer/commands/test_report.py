@@ -11,6 +11,7 @@ from tests.sim.cloud_records import GATEWAY, batch, one_of_each
 pytestmark = [pytest.mark.slow, pytest.mark.pg]
 
 
+@pytest.mark.usefixtures("gateways")
 async def test_the_command_prints_the_report_for_people_and_for_programs(
     dsn: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

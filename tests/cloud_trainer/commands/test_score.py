@@ -16,6 +16,7 @@ def forecast(rung: Rung, p50: list[int]) -> ForecastRecord:
     return ForecastRecord(START_US, "consumption_w", rung, None, START_US, STEP_US, p50, p50, p50)
 
 
+@pytest.mark.usefixtures("gateways")
 async def test_the_command_prints_both_errors(dsn: str, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["score", "--dsn", dsn, "--solar", "solar", "--from-day", "1"]
     async with await psycopg.AsyncConnection.connect(dsn) as connection:
