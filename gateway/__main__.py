@@ -9,7 +9,7 @@ from pathlib import Path
 from firmware_bridge.errors import Exit, SettingError
 from firmware_bridge.lookup_loop import LookupLoop
 from gateway import SOFTWARE, config
-from gateway.shell import accept, enroll_command, fetch_command
+from gateway.shell import accept, enroll_command, fetch_command, keep_raw_command
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(run=lambda arguments: accept.run(arguments.bundle, as_json=arguments.json))
     fetch_command.add(commands)
     enroll_command.add(commands)
+    keep_raw_command.add(commands)
     return parser
 
 

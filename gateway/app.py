@@ -19,7 +19,7 @@ from gateway import SOFTWARE
 from gateway.config import Config
 from gateway.contract.records import StatusRecord
 from gateway.loop import Loop
-from gateway.shell import durable
+from gateway.shell import durable, raw_request
 from gateway.shell.cloud_client import Cloud
 from gateway.shell.counter_file import CounterFile, read_counters
 from gateway.shell.http_exchange import open_session
@@ -126,6 +126,7 @@ class App:
             "model host": self._models.inference.revive_for_ever,
             "counters": self._counters.keep_for_ever,
             "store": lambda: self._store.tend(self._clock),
+            "raw requests": lambda: raw_request.watch(self._folder, self._loop.request_raw, self._clock),
         }
         if (page := self._config.page) is not None:
             services["page"] = lambda: serve(self._status, page.host, page.port, on_listening=self._announce)

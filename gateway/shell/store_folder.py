@@ -12,7 +12,7 @@ from gateway.shell.durable import sync_folder
 from gateway.shell.worn_file import WornFile
 
 FILE_NAME = "store.sqlite"
-_LOCK_NAME = "store.lock"
+LOCK_NAME = "store.lock"
 # SQLite cuts its log back to eight megabytes; one transaction on top of that is far below this.
 _LOG_BYTES_MAX = 64 * 1024 * 1024
 _WAL, _SHM = "-wal", "-shm"
@@ -58,7 +58,7 @@ class FolderLock:
         """
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self._folder / _LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(self._folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise refused(self._folder, error) from error
         if self._descriptor is not None and os.path.sameopenfile(descriptor, self._descriptor):
