@@ -8,7 +8,6 @@ import msgspec
 
 from firmware_bridge.errors import Exit, SettingError
 from gateway import config as settings
-from gateway.shell.raw_request import SECONDS_MAX, RawRequest, ask
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -25,6 +24,9 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 def run(arguments: argparse.Namespace) -> int:
     """Ask the gateway that runs with this configuration."""
+    # help is given without what only a running gateway needs
+    from gateway.shell.raw_request import SECONDS_MAX, RawRequest, ask
+
     for field, seconds in (("--before", arguments.before), ("--after", arguments.after)):
         if not 0 <= seconds <= SECONDS_MAX:
             problem = f"is not within 0..{SECONDS_MAX} seconds"

@@ -15,6 +15,7 @@ from gateway.core.salvage import salvage
 from gateway.core.sqlite_pages import VISITS_MAX
 from gateway.core.sqlite_wal import PAGE_SIZES
 from gateway.shell.generations import Journal, Salvage, decode_journal
+from gateway.shell.raw_request import SECONDS_MAX, RawRequest, decode_request
 from gateway.shell.store_schema import migrations
 from tests.fuzz.target import BRIEF, Target
 
@@ -81,6 +82,16 @@ def check_journal(data: bytes) -> Hashable:
     return len(firsts), len(journal.salvages)
 
 
+def check_raw_request(data: bytes) -> Hashable:
+    """What somebody left for the gateway to keep."""
+    try:
+        request = decode_request(data)
+    except ValueError:
+        return None
+    assert max(request.before_s, request.after_s) <= SECONDS_MAX
+    return request.before_s > request.after_s
+
+
 _JOURNAL = Journal([(1, "a1" * 16), (700, "b2" * 16)], [Salvage("damaged-1700000000000000.sqlite", 700, 1)])
 
 TARGETS = [
@@ -88,4 +99,5 @@ TARGETS = [
     Target(
         "generations", check_journal, [msgspec.json.encode(_JOURNAL)], [b"salvages", b"below", b"tries"], share=BRIEF
     ),
+    Target("raw_request", check_raw_request, [msgspec.json.encode(RawRequest(60, 300))], share=BRIEF),
 ]
