@@ -17,10 +17,10 @@ from typing import Any
 import msgspec
 
 from firmware_bridge.clock import Clock, open_clock
-from firmware_bridge.errors import Exit, SettingError
+from firmware_bridge.errors import ConflictError, Exit, SettingError
 from firmware_bridge.lookup_loop import LookupLoop
 from gateway import config as settings
-from gateway.contract.enrolment import EnrolmentError, decode_key, read_code
+from gateway.contract.enrolment import Enrolled, EnrolmentError, decode_key, read_code
 from gateway.contract.records import TEXT_CHARACTERS_MAX
 from gateway.contract.signatures import key_id
 from gateway.shell.identity import IdentityFolder
@@ -54,6 +54,9 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         "--server-key", metavar="KEYID", help="key of the cloud, as its operator tells it: no other cloud is believed"
     )
     enroll.add_argument("--new-key", action="store_true", help="with another key: the old one was revoked or copied")
+    enroll.add_argument(
+        "--with-history", action="store_true", help="what is kept here may go to another organisation than before"
+    )
     rotate = commands.add_parser("rotate", help="change the key of this gateway")
     identity = commands.add_parser("identity", help="say who this gateway is, and by which keys")
     for parser, run in ((enroll, run_enroll), (rotate, run_rotate), (identity, run_identity)):
@@ -77,6 +80,8 @@ def run_enroll(arguments: argparse.Namespace) -> int:
         request = enrol_request(code, config.site.gateway_id, signer, _hardware())
         async with open_session(sync.ca_file, sync.timeout_s) as session:
             enrolled = await enrol(session, sync.url, request, signer, pinned, clock)
+        if not arguments.with_history:
+            _refuse_another_owner(folder, enrolled)
         folder.take_in(enrolled, sync.url, clock.utc_us(), anew=anew)
 
     code = _typed_code()
@@ -86,6 +91,22 @@ def run_enroll(arguments: argparse.Namespace) -> int:
     if pinned is None and not arguments.json:
         sys.stdout.write(_COMPARE)
     return Exit.OK
+
+
+def _refuse_another_owner(folder: IdentityFolder, enrolled: Enrolled) -> None:
+    """The readings of one owner are not for the next, until somebody says so."""
+    try:
+        before = folder.load()
+    except SettingError:
+        return  # it cannot be read, and enrolling is what mends it
+    if before is None or before.file.organisation == enrolled.organisation:
+        return
+    raise ConflictError(
+        "organisation",
+        repr(enrolled.organisation),
+        f"is not {before.file.organisation!r}, whose readings are kept here and would be sent there",
+        "give the same code again with --with-history, or begin with an empty store.folder",
+    )
 
 
 def run_rotate(arguments: argparse.Namespace) -> int:

@@ -69,6 +69,7 @@ class CloudServer:
     """An ingest that commits, then answers."""
 
     def __init__(self) -> None:
+        self.organisation = "org"
         self.url = ""
         self.key = Ed25519PrivateKey.generate()
         self.time_us = TIME_US
@@ -257,7 +258,7 @@ class CloudServer:
         self.know(exchange.gateway, public)
         said = {
             "gateway": exchange.gateway,
-            "organisation": "org",
+            "organisation": self.organisation,
             "site": "site",
             "server_keys": [padless(self.public)],
             "time_us": self.time_us,

@@ -105,6 +105,18 @@ async def test_a_pinned_cloud_needs_no_comparison(server, config, command):
     assert "compare" not in command.said
 
 
+async def test_readings_of_one_owner_go_to_the_next_only_when_somebody_says_so(server, config, command):
+    given = ("enroll", "--config", config(server.url))
+    assert await command.give(*given, typed=CODE) == Exit.OK
+    server.organisation = "buyer"
+    assert await command.give(*given, typed=CODE) == Exit.CONFLICT
+    assert "organisation = 'buyer': is not 'org', whose readings are kept here" in command.complaint
+    assert await command.give("identity", "--config", config(server.url)) == Exit.OK
+    assert "org\n" in command.said
+    assert await command.give(*given, "--with-history", typed=CODE) == Exit.OK
+    assert "buyer\n" in command.said
+
+
 async def test_json_is_one_line_with_the_ids_of_all_keys(server, config, command):
     assert await command.give("enroll", "--config", config(server.url), "--json", typed=SHOWN_CODE) == Exit.OK
     assert command.said.count("\n") == 1
