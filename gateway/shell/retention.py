@@ -22,7 +22,7 @@ from gateway.shell.store_position import find_oldest, write_backlog
 CHUNK_ROWS = 300
 # Read to find so many, ten megabytes of full blocks: records that stay are passed over, not every one in every hour.
 _SCAN_ROWS = 5_000
-# At most so much is dropped in one hour for want of room, some hundred megabytes.
+# At most so many in one hour, some hundred megabytes.
 CHUNKS_MAX = 100
 # Pages given back to the disk in one hour, eight megabytes: SQLite moves one page for each.
 _VACUUM_PAGES = 2_000
@@ -54,8 +54,8 @@ class Sweep:
     by_age: int = 0
 
 
-async def drop_old(file: StoreFile, limits: StoreConfig, now_us: UtcUs, sweep: Sweep) -> None:
-    """Delete a chunk of what is at home and older than its kind is kept."""
+async def drop_old(file: StoreFile, limits: StoreConfig, now_us: UtcUs, sweep: Sweep) -> bool:
+    """Delete a chunk of what is at home and older than its kind is kept; whether there is more just there."""
     ((through, count),) = await file.database.query(_SCAN, (sweep.by_age, _SCAN_ROWS))
     rows = await file.database.query(
         "SELECT sequence, recorded_us, kind, length(body) FROM record"  # noqa: S608 - constants
@@ -74,6 +74,7 @@ async def drop_old(file: StoreFile, limits: StoreConfig, now_us: UtcUs, sweep: S
     if rows:
         async with file.transaction() as database:
             await _delete(database, file, rows)
+    return len(rows) == CHUNK_ROWS
 
 
 async def lacking_bytes(file: StoreFile, limits: StoreConfig, *, spares_small: bool = True) -> int:

@@ -221,7 +221,9 @@ class Store:
 
     async def prune(self, now_us: UtcUs) -> None:
         """Delete what need not be kept, and what there is no room for; in small steps, so that others have turns."""
-        await self._in_turn(lambda file: drop_old(file, self._limits, now_us, self._sweep), now_us)
+        for _ in range(CHUNKS_MAX):
+            if not await self._in_turn(lambda file: drop_old(file, self._limits, now_us, self._sweep), now_us):
+                break
         for _ in range(CHUNKS_MAX):
             if not await self._in_turn(lambda file: self._make_room(file, now_us), now_us):
                 break
