@@ -188,7 +188,8 @@ class Counter:
     def _room(self, level: Level, at_us: UtcUs) -> float:
         """The most that can have been counted until `at_us` since the register stood at `level`."""
         standing_s = min((level.at_us - level.since_us) / US_PER_S, self._rules.refresh_s)
-        elapsed_s = (at_us - level.at_us) / US_PER_S + standing_s
+        # a state that was damaged on disk may say that the register will stand there
+        elapsed_s = max(at_us - level.at_us, 0) / US_PER_S + max(standing_s, 0.0)
         return self._rules.rate_max_per_s * elapsed_s + self._rules.resolution_at(level.value)
 
     def _limit_between(self, base: Level, held: Level, room: float) -> float | None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firmware_bridge.counter import Counter, CounterState, Judgement
+from firmware_bridge.counter import Counter, CounterState, Judgement, Level
 from firmware_bridge.counter_event import CounterEventKind
 from firmware_bridge.counter_rules import RATED_POWER_FACTOR, CounterRules
 from firmware_bridge.reading import Quality, UtcUs
@@ -384,6 +384,15 @@ def test_whatever_comes_is_judged_and_never_booked_below_zero(
         assert one.advance >= 0
         if one.quality is not GOOD:
             assert one.advance == 0
+
+
+def test_a_remembered_state_that_contradicts_itself_books_nothing_below_zero():
+    now_us = UtcUs(START_US)
+    base, held = Level(1001.0, now_us, UtcUs(2**63), "serial"), Level(0.0, now_us, now_us, "serial")
+    counter = Counter(rules(), CounterState(base, held, None, None, S))
+    for value in (0.0, 5e6, 5e6 + 1):
+        now_us = UtcUs(now_us + S)
+        assert counter.judge(value, now_us).advance >= 0
 
 
 def test_an_event_names_values_as_an_installer_reads_them():
