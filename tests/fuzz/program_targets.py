@@ -404,7 +404,7 @@ _RECORDS = [*GOLDEN.values(), *(zlib.compress(one, 6) for one in GOLDEN.values()
 
 TARGETS = [
     Target("simulator_frames", check_simulator_frames, _request_seeds(), bytes_max=1024),
-    Target("control", _Commanded().check, COMMANDS, share=BRIEF),
+    Target("control", _Commanded().check, COMMANDS),
     Target("simulator_log", refusable(check_simulator_log), [LOG], share=BRIEF),
     Target("probe_state", refusable(check_probe_state), _journal_seeds(), [b"\n"], 16_384),
     Target("clock", refusable(check_clock), _clock_seeds(), _NO_NUMBERS, share=BRIEF),

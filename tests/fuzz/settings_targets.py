@@ -178,7 +178,6 @@ TARGETS = [
         [EXAMPLE.read_bytes(), FAULTS],
         [b"[[line.fault]]\n"],
         16_384,
-        share=BRIEF,
     ),
     Target("config", refusable(check_config), [CONFIG], [b"[[meter]]\n", b"rtu+tcp://", b"[update]\n"], share=BRIEF),
     Target("replay_map", refusable(check_replay_map), _REPLAY_MAPS, share=BRIEF),
