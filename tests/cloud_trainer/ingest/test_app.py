@@ -26,9 +26,9 @@ from cloud_trainer.ingest.settings import Settings
 from firmware_bridge.errors import ConflictError
 from gateway.contract.batches import BATCH_RECORDS_MAX, Acknowledgement, encode_batch
 from gateway.contract.records import RECORD_UNPACKED_BYTES_MAX
-from tests.sim.certificates import self_signed
 from tests.sim.cloud_records import GENERATION, batch, one_of_each
 from tests.sim.signed_sender import Sender, before_an_ingest, know
+from tests.sim.tls import self_signed
 
 pytestmark = [pytest.mark.slow, pytest.mark.pg]
 

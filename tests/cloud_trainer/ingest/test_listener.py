@@ -18,7 +18,7 @@ from cloud_trainer.ingest.listener import Listener
 from cloud_trainer.ingest.metrics import Metrics
 from firmware_bridge.clock import SystemClock
 from firmware_bridge.errors import ConflictError, SettingError
-from tests.sim.certificates import self_signed
+from tests.sim.tls import self_signed
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,7 @@ import pytest
 
 from cloud_trainer.ingest.settings import Settings, encode_settings, is_loopback, read_settings
 from firmware_bridge.errors import SettingError
-from tests.sim.certificates import self_signed
+from tests.sim.tls import self_signed
 
 SETTINGS = Settings(dsn="dbname=x", keys="keys", host="127.0.0.1", port=8470)
 
