@@ -12,7 +12,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from gateway.contract.inputs import CHANNELS, HORIZON_STEPS, QUANTILES, input_digest
+from gateway.contract.forecast_spec import MINUTE_US, SPECS, ForecastKind, ForecastSpec
+from gateway.contract.inputs import CHANNELS, input_digest
 
 MANIFEST_NAME = "manifest.json"
 MANIFEST_BYTES_MAX = 64 * 1024
@@ -20,6 +21,8 @@ MANIFEST_BYTES_MAX = 64 * 1024
 FILE_BYTES_MAX = 4 * 1024 * 1024
 FILES_MAX = 16
 
+ForecastTarget = Literal["consumption_w", "production_w"]
+TensorName = Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,32}\Z")]
 FileName = Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,48}\.(tflite|json|md|png)\Z")]
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
@@ -38,27 +41,49 @@ class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class TensorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A tensor at the model's edge. `meaning` is for people: what the numbers are, and their unit."""
 
+    name: TensorName
     shape: list[int]
     dtype: Literal["float32"]
     meaning: str
 
 
+class ForecastTask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a forecaster forecasts: a `ForecastSpec`, and of what."""
+
+    target: ForecastTarget
+    step_us: int
+    horizon_steps: int
+    quantiles: list[float]
+    has_peak: bool
+    recent_steps: int
+
+
 class ModelEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One model of the bundle."""
+    """One model of the bundle: `inputs` in the order of their names; how its weights are kept, and why so."""
 
     kind: Literal["energy_forecast", "anomaly_detection", "load_prediction", "optimization"]
     file: FileName
-    input: TensorSpec
+    inputs: Annotated[list[TensorSpec], Meta(min_length=1, max_length=4)]
     output: TensorSpec
     operators: list[str]
+    form: Literal["float32", "float16", "int8"]
+    form_reason: str
+    # of the forecasters alone
+    task: ForecastTask | None = None
+    metrics: dict[str, float] = {}
+
+    @property
+    def name(self) -> str:
+        """How the model host is asked for it."""
+        return self.file.removesuffix(".tflite")
 
 
 class GoldenVectors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Inputs with the outputs the trainer saw; `tolerance` is absolute, in the output's own unit."""
+    """Inputs of the model `model` with the outputs the trainer saw; `tolerance` is absolute, in the output's unit."""
 
     model: str
     file: FileName
-    tolerance: Annotated[float, Meta(gt=0, le=0.1)]
+    tolerance: Annotated[float, Meta(gt=0, le=0.5)]
 
 
 class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,7 +99,7 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class BundleManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole of `manifest.json`."""
 
-    schema: Literal[1]
+    schema: Literal[2]
     release: Annotated[int, Meta(ge=0)]
     created_us: int
     gateway_min: str
@@ -86,9 +111,9 @@ class BundleManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class GoldenCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One golden vector: flat float32 values in C order."""
+    """One golden vector: each input and the output as flat float32 values in C order."""
 
-    input: list[float]
+    inputs: list[list[float]]
     output: list[float]
 
 
@@ -118,17 +143,21 @@ def decode_manifest(data: bytes) -> BundleManifest:
         manifest = _DECODER.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, OverflowError) as error:
         raise ManifestError(f"manifest.json cannot be read: {error}") from error
-    if manifest.input_digest != input_digest():
+    ours = input_digest()
+    if manifest.input_digest != ours:
         raise ManifestError(
-            f"the bundle was made for inputs {manifest.input_digest[:12]}, this gateway makes {input_digest()[:12]}"
+            f"the bundle was made for inputs {manifest.input_digest[:12]}, this gateway makes {ours[:12]}"
         )
     named = {model.file for model in manifest.models} | {golden.file for golden in manifest.golden}
+    models = [model.name for model in manifest.models]
+    if len(set(models)) < len(models):
+        raise ManifestError(f"manifest.json names a model twice: {', '.join(sorted(models))}")
     if missing := sorted(named - manifest.files.keys()):
         raise ManifestError(f"manifest.json names {', '.join(missing)} but does not list it under files")
     if len(manifest.files) > FILES_MAX:
         raise ManifestError(f"manifest.json lists {len(manifest.files)} files, more than {FILES_MAX}")
     for model in manifest.models:
-        _check_shape(model)
+        _check_task(model)
     return manifest
 
 
@@ -159,12 +188,68 @@ def decode_golden(data: bytes) -> list[GoldenCase]:
     return cases
 
 
-def _check_shape(model: ModelEntry) -> None:
-    if model.kind != "energy_forecast":
+def forecast_name(spec: ForecastSpec, target: ForecastTarget) -> str:
+    """The name of the model for `spec` and `target`: what the host is asked for, and its file without the end."""
+    steps = f"{spec.horizon_steps}x{spec.step_us // MINUTE_US}min"
+    return f"{spec.kind}_{target.removesuffix('_w')}_{steps}"
+
+
+def forecast_inputs(spec: ForecastSpec) -> list[TensorSpec]:
+    """The tensors that the model for `spec` takes."""
+    scaled = "as (W - anchor) / scale"
+    return [
+        TensorSpec("recent", [1, spec.recent_steps], "float32", f"the last steps, oldest first, {scaled}"),
+        TensorSpec(
+            "steps",
+            [1, spec.rows, CHANNELS],
+            "float32",
+            f"of each step ahead: the channels of gateway.contract.inputs, powers {scaled}",
+        ),
+    ]
+
+
+def forecast_output(spec: ForecastSpec) -> TensorSpec:
+    """The tensor that the model for `spec` gives."""
+    levels = ", ".join(f"{one:g}" for one in spec.quantiles)
+    peak = "; the last row is the highest of them" if spec.has_peak else ""
+    meaning = f"average power of each step, quantiles {levels}, as (W - anchor) / scale{peak}"
+    return TensorSpec("quantiles", [1, spec.rows, len(spec.quantiles)], "float32", meaning)
+
+
+def forecast_spec(kind: ForecastKind, task: ForecastTask) -> ForecastSpec:
+    """The spec that `task` spells out.
+
+    Raises:
+        ValueError: no spec can be like that.
+    """
+    return ForecastSpec(
+        kind, task.step_us, task.horizon_steps, tuple(task.quantiles), task.has_peak, task.recent_steps
+    )
+
+
+def is_askable(model: ModelEntry) -> bool:
+    """Whether a gateway ever asks this model: forecasters of other cadences are for evaluation."""
+    if model.kind not in ("energy_forecast", "load_prediction"):
+        return True
+    assert model.task is not None, "a manifest that was decoded"
+    return forecast_spec(model.kind, model.task) in SPECS
+
+
+def _check_task(model: ModelEntry) -> None:
+    """Whether a forecaster says of what, and its name and shapes follow from that."""
+    if model.kind not in ("energy_forecast", "load_prediction"):
         return
-    wanted = ([1, HORIZON_STEPS, CHANNELS], [1, HORIZON_STEPS, len(QUANTILES)])
-    if (model.input.shape, model.output.shape) != wanted:
+    if model.task is None:
+        raise ManifestError(f"{model.file} is a forecaster and does not say of what")
+    try:
+        spec = forecast_spec(model.kind, model.task)
+    except ValueError as error:
+        raise ManifestError(f"{model.file} forecasts what cannot be: {error}") from error
+    found = ([one.shape for one in model.inputs], model.output.shape)
+    wanted = ([one.shape for one in forecast_inputs(spec)], forecast_output(spec).shape)
+    if found != wanted:
         raise ManifestError(
-            f"{model.kind} maps {model.input.shape} to {model.output.shape}; "
-            f"this gateway needs {wanted[0]} to {wanted[1]}"
+            f"{model.file} maps {found[0]} to {found[1]}; this gateway needs {wanted[0]} to {wanted[1]}"
         )
+    if model.name != (name := forecast_name(spec, model.task.target)):
+        raise ManifestError(f"{model.file} is asked for as {name}, so its file must be {name}.tflite")
