@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cloud_trainer.ingest.reading_rows import ReadingRows
 from firmware_bridge.reading import US_PER_S
-from gateway.contract.inputs import STEP_US
+from gateway.contract.forecast_spec import ENERGY
 
 # Sorted, so that two senders of one gateway wait for each other and never deadlock.
 UPSERT_ROLLUP: LiteralString = """
@@ -30,13 +30,13 @@ ON CONFLICT (gateway_id, series_id, step_start) DO UPDATE SET
     covered_s = kept.covered_s + excluded.covered_s
 """
 
-assert STEP_US == 900 * US_PER_S, "the table's name and the migration say 15 minutes"
+assert ENERGY.step_us == 900 * US_PER_S, "the table's name and the migration say 15 minutes"
 
 
 def rollup_columns(rows: ReadingRows) -> tuple[NDArray[Any], ...]:
     """What `rows` add, column by column: series, step, sum, minimum, maximum, count, seconds covered."""
     which = np.flatnonzero(rows.building)
-    step_us = rows.period_start_us - rows.period_start_us % STEP_US
+    step_us = rows.period_start_us - rows.period_start_us % ENERGY.step_us
     order = which[np.lexsort((step_us[which], rows.series_id[which]))]
     series_id, step_us, count = rows.series_id[order], step_us[order], rows.count[order]
     is_first = np.ones(len(order), dtype=np.bool_)
