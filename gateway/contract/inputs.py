@@ -122,7 +122,7 @@ def model_inputs(spec: ForecastSpec, scaled: Scaled, issued_us: I64, zone: ZoneI
         issued_us: the issue instants, aligned to a step, `[...]`.
         zone: the site's time zone.
     """
-    target_us = issued_us[..., np.newaxis] + np.arange(spec.horizon_steps, dtype=np.int64) * spec.step_us
+    target_us = target_instants(spec, issued_us)
     offset_us = utc_offset_us(target_us, zone)
     levels, knowns = _same_time(spec, scaled, issued_us, target_us, offset_us, zone)
     shape = target_us.shape
@@ -153,16 +153,37 @@ def restore_w(output: F32, scaled: Scaled) -> F64:
     return np.asarray(np.sort(output.astype(np.float64) * scale + anchor, axis=-1))
 
 
+def same_time_step(
+    spec: ForecastSpec, issued_us: I64, target_us: I64, offset_us: I64, days: int, zone: ZoneInfo
+) -> tuple[I64, Mask]:
+    """Which step of a history has the local time of each target `days` before it, and whether any has.
+
+    Args:
+        spec: what is forecast.
+        issued_us: where the histories end, `[...]`.
+        target_us: the instants that are forecast, `[..., horizon_steps]`.
+        offset_us: local time minus UTC at each of them.
+        days: how far back.
+        zone: the site's time zone.
+    """
+    there_us = earlier_us(target_us, offset_us, days, zone)
+    index = spec.history_steps + (there_us - issued_us[..., np.newaxis]) // spec.step_us
+    inside = (index >= 0) & (index < spec.history_steps)
+    return np.clip(index, 0, spec.history_steps - 1), inside
+
+
+def target_instants(spec: ForecastSpec, issued_us: I64) -> I64:
+    """The start of each step ahead of the issue instants, `[..., horizon_steps]`."""
+    return np.asarray(issued_us[..., np.newaxis] + np.arange(spec.horizon_steps, dtype=np.int64) * spec.step_us)
+
+
 def _same_time(
     spec: ForecastSpec, scaled: Scaled, issued_us: I64, target_us: I64, offset_us: I64, zone: ZoneInfo
 ) -> tuple[dict[str, F64], dict[str, F64]]:
     """What was at the same local time on earlier days: levels and what is known of them, `[..., horizon_steps]`."""
     values, known = {}, {}
     for days in sorted({*range(1, 8), *WEEK_DAYS}):
-        there_us = earlier_us(target_us, offset_us, days, zone)
-        index = spec.history_steps + (there_us - issued_us[..., np.newaxis]) // spec.step_us
-        inside = (index >= 0) & (index < spec.history_steps)
-        index = np.clip(index, 0, spec.history_steps - 1)
+        index, inside = same_time_step(spec, issued_us, target_us, offset_us, days, zone)
         known[days] = inside & np.take_along_axis(scaled.known, index, axis=-1)
         values[days] = np.where(known[days], np.take_along_axis(scaled.values, index, axis=-1), 0.0)
     week, _ = _mean(values, known, range(1, 8))
