@@ -9,9 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gateway.contract.inputs import DAY_STEPS, F64, I64
+from gateway.contract.forecast_spec import ENERGY
+from gateway.contract.inputs import F64, I64
 
-_STEPS_PER_HOUR = DAY_STEPS // 24
+_HOUR_US = 3_600_000_000
+# What people do to a workshop's load changes no faster; within it only machines flicker.
+_RESTLESS_US = ENERGY.step_us
 # Chance that a working day is a holiday, and that a site stands still for a week of its year.
 _HOLIDAY_CHANCE = 0.02
 _SHUTDOWN_CHANCE = 0.3
@@ -44,8 +47,8 @@ class Trade:
     day_memory: float
 
 
-def workshop_power_w(seed: int, local_us: I64) -> F64:
-    """Average power of each forecast step, watts; `local_us` are the steps in local wall time, in order."""
+def workshop_power_w(seed: int, local_us: I64, step_us: int = ENERGY.step_us) -> F64:
+    """Average power of each step, watts; `local_us` are the steps in local wall time, in order, `step_us` wide."""
     rng = np.random.default_rng([seed, 0x5109])
     trade = _trade(rng)
     hour = (local_us // 1_000_000 % 86_400) / 3_600
@@ -55,8 +58,8 @@ def workshop_power_w(seed: int, local_us: I64) -> F64:
     shape = _shift(hour, trade.opens_hour, trade.closes_hour)
     shape = np.maximum(shape, trade.evening_share * _shift(hour, trade.opens_hour, trade.opens_hour + 15.5))
     shape *= 1.0 - trade.lunch_depth * _shift(hour, 12.0, 13.0)
-    machines = 1.0 - trade.batch_depth * _batches(len(hour), trade.batch_hours, rng)
-    noise = np.exp(trade.restlessness * rng.standard_normal(len(hour)))
+    machines = 1.0 - trade.batch_depth * _batches(len(hour), trade.batch_hours * _HOUR_US / step_us, rng)
+    noise = np.exp(trade.restlessness * _held(len(hour), step_us, rng))
     flicker = 1.0 + 0.05 * rng.standard_normal(len(hour))
     return np.asarray(np.maximum(trade.base_w * flicker + trade.peak_w * work * shape * machines * noise, 0.0))
 
@@ -106,7 +109,13 @@ def _shift(hour: F64, opens: float, closes: float) -> F64:
     return np.asarray(np.clip(np.minimum(since, closes - opens - since) * 2 + 0.5, 0.0, 1.0))
 
 
-def _batches(steps: int, hours: float, rng: np.random.Generator) -> F64:
-    """1 where the large machines pause, 0 where they run: a random telegraph with mean length `hours`."""
-    switches = rng.random(steps) < 1 / (hours * _STEPS_PER_HOUR)
+def _held(steps: int, step_us: int, rng: np.random.Generator) -> F64:
+    """Chance that is drawn anew each quarter of an hour, or each step where that is longer."""
+    quarter = np.arange(steps, dtype=np.int64) * step_us // max(_RESTLESS_US, step_us)
+    return np.asarray(rng.standard_normal(int(quarter[-1]) + 1)[quarter])
+
+
+def _batches(steps: int, length_steps: float, rng: np.random.Generator) -> F64:
+    """1 where the large machines pause, 0 where they run: a random telegraph of this mean length."""
+    switches = rng.random(steps) < 1 / length_steps
     return np.asarray(np.cumsum(switches) % 2, dtype=np.float64)

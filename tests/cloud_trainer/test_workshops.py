@@ -4,7 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloud_trainer.workshops import workshop_power_w
-from gateway.contract.inputs import DAY_STEPS, STEP_US
+from gateway.contract.forecast_spec import ENERGY, LOAD
+
+DAY_STEPS, STEP_US = ENERGY.day_steps, ENERGY.step_us
 
 # Monday 1 January 2024 in local time.
 MONDAY_US = 1_704_067_200_000_000
@@ -36,3 +38,11 @@ def test_most_workshops_rest_on_sundays_and_at_night():
         sleeps.append(hours[1, 2:4].mean() < hours[1, 10:12].mean())
     assert np.mean(rests) > 0.6
     assert np.mean(sleeps) == pytest.approx(1.0, abs=0.1)
+
+
+def test_at_five_minutes_it_is_as_large_and_as_restless():
+    fine_us = MONDAY_US + np.arange(28 * LOAD.day_steps, dtype=np.int64) * LOAD.step_us
+    for seed in range(10):
+        coarse, fine = workshop_power_w(seed, local_us(28)), workshop_power_w(seed, fine_us, LOAD.step_us)
+        assert fine.mean() == pytest.approx(coarse.mean(), rel=0.25)
+        assert fine.reshape(-1, 3).mean(axis=-1).std() == pytest.approx(coarse.std(), rel=0.25)
