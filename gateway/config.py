@@ -17,7 +17,7 @@ from firmware_bridge.errors import SettingError
 from firmware_bridge.reading import US_PER_S
 from firmware_bridge.settings import convert, read_toml
 from gateway.contract.batches import GatewayId
-from gateway.contract.inputs import STEP_US
+from gateway.contract.forecast_spec import ENERGY
 
 HttpUrl = Annotated[
     str,
@@ -70,10 +70,11 @@ class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     # folder for the store, the models and the state; made when missing
     folder: FolderPath = "/var/lib/smartwatts"
-    # days that records stay here after the cloud has them: a cloud put back from a backup asks for them again
-    keep_acknowledged_days: Annotated[int, Meta(ge=0, le=3660)] = 7
-    # days that issued forecasts stay here
-    keep_forecasts_days: Annotated[int, Meta(ge=0, le=3660)] = 30
+    # days that records stay here after the cloud has them: forecasts look back on four weeks, also after a
+    # restart, and a cloud put back from a backup asks again for what it lost; 0.6 GB for 200 series
+    keep_acknowledged_days: Annotated[int, Meta(ge=0, le=3660)] = 35
+    # days that issued forecasts stay here, if that is longer
+    keep_forecasts_days: Annotated[int, Meta(ge=0, le=3660)] = 35
     # megabytes that the store may take: half a year of 200 series at a block a minute
     size_mb_max: Annotated[int, Meta(ge=50, le=1_000_000)] = 5_000
     # megabytes that the store leaves free on its disk
@@ -219,7 +220,7 @@ def _check_names(config: Config) -> None:
 
 
 def _check_periods(record: RecordConfig) -> None:
-    poll, recording, step = record.poll_period_s, record.recording_period_s, STEP_US // US_PER_S
+    poll, recording, step = record.poll_period_s, record.recording_period_s, ENERGY.step_us // US_PER_S
     whole = [period for period in range(1, step + 1) if step % period == 0]
     if poll not in whole:
         raise SettingError(

@@ -26,6 +26,11 @@ class SiteState:
     consumption_w: float | None
     grid_is_up: bool
 
+    @property
+    def production_w(self) -> float | None:
+        """What the sun gives, positive; the little that an inverter draws at night is none of it."""
+        return None if self.solar_w is None else max(0.0, -self.solar_w)
+
 
 class Site:
     """Which columns make up the site: found once, read every tick."""
@@ -40,6 +45,11 @@ class Site:
         self._voltage = [
             column for one, column in columns.items() if one.meter in grid_meters and one.measurand in _VOLTAGES
         ]
+
+    @property
+    def has_solar(self) -> bool:
+        """Whether a meter shows what the sun gives."""
+        return bool(self._solar.columns)
 
     def state(self, values: NDArray[np.float64]) -> SiteState:
         """The site as the good values of one row show it; works for a row of means too."""

@@ -1,4 +1,4 @@
-"""The last week of the site in forecast steps. Pure.
+"""Four weeks of one power of the site in forecast steps. Pure.
 
 It is fed from recording periods alone, live and at start-up alike, so after a restart the window
 is what was on disk.
@@ -7,32 +7,33 @@ is what was on disk.
 import numpy as np
 
 from firmware_bridge.reading import UtcUs, floor_us
-from gateway.contract.inputs import F64, HISTORY_STEPS, STEP_US, Mask
+from gateway.contract.inputs import F64, Mask
 
-# A step stands on at least half of its polls; less says too little about a quarter of an hour.
+# A step stands on at least half of its polls; less says too little about it.
 KNOWN_FRACTION_MIN = 0.5
 
 
 class Window:
-    """A ring of steps: sum and weight of the site's consumption, newest at the end."""
+    """A ring of steps: sum and weight of a power, newest at the end."""
 
-    def __init__(self, *, polls_per_step: int) -> None:
+    def __init__(self, *, step_us: int, steps: int, polls_per_step: int) -> None:
+        self.step_us, self._steps = step_us, steps
         self._weight_min = polls_per_step * KNOWN_FRACTION_MIN
-        self._sums = np.zeros(HISTORY_STEPS)
-        self._weights = np.zeros(HISTORY_STEPS)
+        self._sums = np.zeros(steps)
+        self._weights = np.zeros(steps)
         self._end_us: UtcUs | None = None
 
     def add(self, start_us: UtcUs, mean_w: float | None, polls: int) -> None:
         """Take the mean of one recording period that began at `start_us`; the newest there is."""
-        self.advance(UtcUs(floor_us(start_us, STEP_US) + STEP_US))
+        self.advance(UtcUs(floor_us(start_us, self.step_us) + self.step_us))
         self.recall(start_us, mean_w, polls)
 
     def recall(self, start_us: UtcUs, mean_w: float | None, polls: int) -> None:
         """Take one of the past, in any order; what the window does not reach to is left out."""
         if self._end_us is None:
             return
-        index = HISTORY_STEPS + (floor_us(start_us, STEP_US) - self._end_us) // STEP_US
-        if mean_w is not None and 0 <= index < HISTORY_STEPS:
+        index = self._steps + (floor_us(start_us, self.step_us) - self._end_us) // self.step_us
+        if mean_w is not None and 0 <= index < self._steps:
             self._sums[index] += mean_w * polls
             self._weights[index] += polls
 
@@ -43,11 +44,11 @@ class Window:
         """
         if self._end_us is None:
             self._end_us = end_us
-        steps = max(-HISTORY_STEPS, min((end_us - self._end_us) // STEP_US, HISTORY_STEPS))
+        steps = max(-self._steps, min((end_us - self._end_us) // self.step_us, self._steps))
         if steps > 0:
             for ring in (self._sums, self._weights):
                 ring[:-steps] = ring[steps:]
-                ring[HISTORY_STEPS - steps :] = 0.0
+                ring[self._steps - steps :] = 0.0
             self._end_us = end_us
         elif steps < -1:
             for ring in (self._sums, self._weights):

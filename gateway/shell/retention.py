@@ -29,6 +29,8 @@ _VACUUM_PAGES = 2_000
 # A store that is smaller does not fill a disk: to drop more of it would help nobody.
 STORE_BYTES_MIN = 50_000_000
 BYTES_PER_MB = 1_000_000
+# Single readings that are at home: five times as many bytes as all else, and nothing here looks back on them.
+RAW_DAYS_MAX = 7
 _US_PER_DAY = 86_400 * US_PER_S
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -57,17 +59,16 @@ class Sweep:
 async def drop_old(file: StoreFile, limits: StoreConfig, now_us: UtcUs, sweep: Sweep) -> bool:
     """Delete a chunk of what is at home and older than its kind is kept; whether there is more just there."""
     ((through, count),) = await file.database.query(_SCAN, (sweep.by_age, _SCAN_ROWS))
+    days = limits.keep_acknowledged_days
+    kept_since_us = [
+        now_us - kept_days * _US_PER_DAY
+        for kept_days in (max(limits.keep_forecasts_days, days), min(RAW_DAYS_MAX, days), days)
+    ]
     rows = await file.database.query(
         "SELECT sequence, recorded_us, kind, length(body) FROM record"  # noqa: S608 - constants
         f" WHERE sequence > ? AND sequence <= ? AND {_AT_HOME} AND {_NOT_LAST}"
-        " AND recorded_us < CASE kind WHEN 'forecast' THEN ? ELSE ? END ORDER BY sequence LIMIT ?",
-        (
-            sweep.by_age,
-            through or 0,
-            now_us - max(limits.keep_forecasts_days, limits.keep_acknowledged_days) * _US_PER_DAY,
-            now_us - limits.keep_acknowledged_days * _US_PER_DAY,
-            CHUNK_ROWS,
-        ),
+        " AND recorded_us < CASE kind WHEN 'forecast' THEN ? WHEN 'raw' THEN ? ELSE ? END ORDER BY sequence LIMIT ?",
+        (sweep.by_age, through or 0, *kept_since_us, CHUNK_ROWS),
     )
     if len(rows) < CHUNK_ROWS:  # all that there were between: go on behind them, and at the end begin anew
         sweep.by_age = through if count == _SCAN_ROWS else 0

@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 
 from firmware_bridge.measurand import Measurand
 from firmware_bridge.reading import MeterId, Quality, Series, UtcUs
-from gateway.contract.inputs import HISTORY_STEPS, STEP_US
 from gateway.contract.readings import unpack_block
 from gateway.core.grid import GridRow, RecordingPeriod
 from gateway.core.window import Window
 
+# any history will do: a day of quarters
+STEP_US, HISTORY_STEPS = 900_000_000, 96
 START_US = UtcUs(1_700_000_100 * 1_000_000)  # a full quarter of an hour
 PERIOD_US = 300_000_000
 POLLS = 5  # of a minute each, in one recording period
@@ -22,11 +23,11 @@ Period = tuple[int, float | None, int]
 
 
 def window() -> Window:
-    return Window(polls_per_step=STEP_POLLS)
+    return Window(step_us=STEP_US, steps=HISTORY_STEPS, polls_per_step=STEP_POLLS)
 
 
 def periods() -> st.SearchStrategy[list[Period]]:
-    """Recording periods anywhere in three weeks, mostly close together, in the order of time."""
+    """Recording periods anywhere in three times the window, mostly close together, in the order of time."""
     near = st.integers(0, 20).map(lambda n: n * PERIOD_US)
     far = st.integers(0, 3 * HISTORY_STEPS).map(lambda n: n * STEP_US)
     start = st.builds(lambda a, b: START_US + a + b, st.sampled_from([0, 0, 0, 7 * STEP_US]) | far, near)
@@ -55,6 +56,16 @@ def test_the_window_equals_an_oracle(fed: list[Period]):
         assert known[index] == (weight >= STEP_POLLS / 2)
         mean = sum(value * polls for value, polls in parts) / weight if known[index] else 0.0
         assert power[index] == pytest.approx(mean, abs=1e-6)
+
+
+@pytest.mark.parametrize("minutes", [5, 15])
+def test_a_step_is_as_wide_as_it_is_told_to_be(minutes: int):
+    one = Window(step_us=minutes * 60_000_000, steps=10, polls_per_step=minutes)
+    for period in range(6):
+        one.add(UtcUs(START_US + period * PERIOD_US), float(period), POLLS)
+    assert one.end_us == START_US + 6 * PERIOD_US
+    expected = [1.0, 4.0] if minutes == 15 else [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+    assert [power_w for power_w in one.recent_w(10) if power_w is not None] == expected
 
 
 def test_a_step_is_known_from_half_of_its_polls_on():

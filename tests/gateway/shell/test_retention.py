@@ -43,13 +43,16 @@ def left(folder: Path) -> dict[object, object]:
     return dict(look(folder, "SELECT kind, count(*) FROM record GROUP BY kind"))
 
 
-async def test_what_is_at_home_goes_when_its_days_are_over_and_forecasts_later(tmp_path: Path):
-    async with opened(tmp_path) as store:
+async def test_what_is_at_home_goes_when_its_days_are_over_forecasts_later_and_single_readings_after_a_week(
+    tmp_path: Path,
+):
+    limits = StoreConfig(keep_acknowledged_days=8, keep_forecasts_days=30)
+    async with opened(tmp_path, limits=limits) as store:
         for day in range(10):
             await store.append(one_of_each(day), at(day))
         await send_all(store)
         await store.prune(at(10.5))
-        assert left(tmp_path) == dict.fromkeys(("raw", "readings", "anomaly", "status"), 6) | {"forecast": 10}
+        assert left(tmp_path) == {"raw": 6, "readings": 7, "anomaly": 7, "status": 7, "forecast": 10}
         await store.prune(at(33.5))
         assert left(tmp_path) == {"forecast": 6, "status": 1}, "the last record stays: it is the counter"
         assert (store.queue.records, store.queue.acknowledged, store.queue.dropped_records) == (0, 50, 0)
@@ -82,7 +85,7 @@ async def test_what_came_of_age_goes_in_that_hour_however_short_the_recording_pe
     async with opened(tmp_path) as store:
         await store.append(statuses(2 * CHUNK_ROWS + 50), at(0))
         await send_all(store)
-        await store.prune(at(8))
+        await store.prune(at(36))
     assert left(tmp_path) == {"status": 1}
 
 
@@ -92,7 +95,7 @@ async def test_freed_pages_are_used_again(tmp_path: Path):
         for hour in range(12):
             await store.append([block(hour * 100 + number, size=8_000) for number in range(60)], at(hour))
             await send_all(store)
-            await store.prune(at(hour + 6.9))
+            await store.prune(at(hour + 34.9))
             sizes.append(look(tmp_path, "PRAGMA page_count")[0][0])
     assert sizes[-1] == sizes[-3]
 
@@ -205,7 +208,7 @@ async def test_pages_go_back_to_a_disk_without_room(tmp_path: Path, monkeypatch:
         await store.append([block(number, size=9_000) for number in range(200)], at(0))
         await send_all(store)
         before = look(tmp_path, "PRAGMA page_count")[0][0]
-        await store.prune(at(8))
+        await store.prune(at(36))
         assert look(tmp_path, "PRAGMA page_count")[0][0] < before / 10
 
 
@@ -250,6 +253,6 @@ async def test_generations_without_a_record_are_forgotten(tmp_path: Path):
         await send_all(store)
         assert len(look(tmp_path, "SELECT * FROM generation")) == 2
         await store.append(statuses(3, first=5), at(8))
-        await store.prune(at(8))
+        await store.prune(at(36))
         assert look(tmp_path, "SELECT id FROM generation") == [(store.generation,)]
         assert numbers(await kept(store)) == [5, 6, 7]
