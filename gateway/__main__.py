@@ -38,7 +38,10 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("accept", help="prove a model bundle: files, inputs, golden vectors")
     check.add_argument("bundle", metavar="FOLDER")
     check.add_argument("--json", action="store_true", help="print the verdict as JSON")
-    check.set_defaults(run=lambda arguments: accept.run(arguments.bundle, as_json=arguments.json))
+    check.add_argument(
+        "--any-cadence", action="store_true", help="for evaluation: also steps that no gateway asks for"
+    )
+    check.set_defaults(run=lambda given: accept.run(given.bundle, as_json=given.json, any_cadence=given.any_cadence))
     fetch_command.add(commands)
     enroll_command.add(commands)
     keep_raw_command.add(commands)

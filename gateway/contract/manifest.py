@@ -20,6 +20,8 @@ MANIFEST_BYTES_MAX = 64 * 1024
 # The largest of our models is below 100 kB; a bundle that needs more is not for this gateway.
 FILE_BYTES_MAX = 4 * 1024 * 1024
 FILES_MAX = 16
+# A model of ours takes two tensors; weather and prices may each become one more.
+INPUTS_MAX = 4
 
 ForecastTarget = Literal["consumption_w", "production_w"]
 TensorName = Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,32}\Z")]
@@ -63,7 +65,7 @@ class ModelEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     kind: Literal["energy_forecast", "anomaly_detection", "load_prediction", "optimization"]
     file: FileName
-    inputs: Annotated[list[TensorSpec], Meta(min_length=1, max_length=4)]
+    inputs: Annotated[list[TensorSpec], Meta(min_length=1, max_length=INPUTS_MAX)]
     output: TensorSpec
     operators: list[str]
     form: Literal["float32", "float16", "int8"]
@@ -157,6 +159,7 @@ def decode_manifest(data: bytes) -> BundleManifest:
     if len(manifest.files) > FILES_MAX:
         raise ManifestError(f"manifest.json lists {len(manifest.files)} files, more than {FILES_MAX}")
     for model in manifest.models:
+        _check_names(model)
         _check_task(model)
     return manifest
 
@@ -235,6 +238,13 @@ def is_askable(model: ModelEntry) -> bool:
     return forecast_spec(model.kind, model.task) in SPECS
 
 
+def _check_names(model: ModelEntry) -> None:
+    """Whether the inputs stand in the order in which the model is asked."""
+    names = [one.name for one in model.inputs]
+    if names != sorted(set(names)):
+        raise ManifestError(f"{model.file} names its inputs {', '.join(names)}: not in order, or one twice")
+
+
 def _check_task(model: ModelEntry) -> None:
     """Whether a forecaster says of what, and its name and shapes follow from that."""
     if model.kind not in ("energy_forecast", "load_prediction"):
@@ -245,11 +255,13 @@ def _check_task(model: ModelEntry) -> None:
         spec = forecast_spec(model.kind, model.task)
     except ValueError as error:
         raise ManifestError(f"{model.file} forecasts what cannot be: {error}") from error
-    found = ([one.shape for one in model.inputs], model.output.shape)
-    wanted = ([one.shape for one in forecast_inputs(spec)], forecast_output(spec).shape)
+    found, wanted = _edges(model.inputs, model.output), _edges(forecast_inputs(spec), forecast_output(spec))
     if found != wanted:
-        raise ManifestError(
-            f"{model.file} maps {found[0]} to {found[1]}; this gateway needs {wanted[0]} to {wanted[1]}"
-        )
+        raise ManifestError(f"{model.file} maps {found}; this gateway needs {wanted}")
     if model.name != (name := forecast_name(spec, model.task.target)):
         raise ManifestError(f"{model.file} is asked for as {name}, so its file must be {name}.tflite")
+
+
+def _edges(inputs: list[TensorSpec], output: TensorSpec) -> str:
+    taken = " and ".join(f"{one.name} {one.shape}" for one in inputs)
+    return f"{taken} to {output.shape}"

@@ -9,14 +9,23 @@ import importlib.metadata
 import math
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from firmware_bridge.errors import Exit
-from gateway.contract.manifest import GoldenCase, GoldenVectors, ManifestError, ModelEntry, decode_golden
-from gateway.shell.interpreter import Interpreter, ModelError, RuntimeUnusableError
+from gateway.contract.manifest import (
+    GoldenCase,
+    GoldenVectors,
+    ManifestError,
+    ModelEntry,
+    TensorSpec,
+    decode_golden,
+    is_askable,
+)
+from gateway.shell.interpreter import Edge, Interpreter, ModelError, RuntimeUnusableError
 from gateway.shell.verified_bundle import BundleMissingError, VerifiedBundle, read_bundle
 
 # What a small dense or convolutional forecaster needs. An operator outside this list is new to the
@@ -55,8 +64,11 @@ class Verdict(msgspec.Struct, frozen=True):
     worst_difference: float | None
 
 
-def accept(bundle: Path) -> Verdict:
+def accept(bundle: Path, *, any_cadence: bool = False) -> Verdict:
     """Prove the bundle in the folder `bundle`.
+
+    With `any_cadence` its models may be of steps and horizons that no gateway asks for: the trainer judges
+    recordings of every cadence by models that are proven like any other.
 
     Raises:
         BundleMissingError: there is none.
@@ -67,6 +79,8 @@ def accept(bundle: Path) -> Verdict:
     except ManifestError as error:
         return Verdict(ok=False, digest=None, release=None, reasons=[str(error)], worst_difference=None)
     reasons = _age_reasons(verified.manifest.gateway_min)
+    if not any_cadence:
+        reasons += _use_reasons(verified.manifest.models)
     differences: list[float] = []
     for model in verified.manifest.models:
         try:
@@ -83,10 +97,10 @@ def accept(bundle: Path) -> Verdict:
     )
 
 
-def run(bundle: str, *, as_json: bool) -> int:
+def run(bundle: str, *, as_json: bool, any_cadence: bool = False) -> int:
     """The command: say the verdict on the bundle in the folder `bundle`; the exit code tells it too."""
     try:
-        verdict = accept(Path(bundle))
+        verdict = accept(Path(bundle), any_cadence=any_cadence)
     except BundleMissingError as error:
         sys.stderr.write(f"smartwatts-gateway: {error}.\n")
         return Exit.NOT_FOUND
@@ -112,10 +126,10 @@ def _sentence(verdict: Verdict) -> str:
 def _check_model(model: ModelEntry, bundle: VerifiedBundle, reasons: list[str]) -> list[float]:
     """Load one model, run its golden vectors; append to `reasons` what is wrong, return the differences."""
     interpreter = Interpreter(bundle.files[model.file])
-    reasons += _shape_reasons(model, interpreter) + _operator_reasons(model, interpreter)
-    vectors = [golden for golden in bundle.manifest.golden if golden.model == model.kind]
+    reasons += _edge_reasons(model, interpreter) + _operator_reasons(model, interpreter)
+    vectors = [golden for golden in bundle.manifest.golden if golden.model == model.name]
     if not vectors:
-        reasons.append(f"{model.file}: the bundle has no golden vectors for {model.kind}")
+        reasons.append(f"{model.file}: the bundle has no golden vectors for {model.name}")
     differences = []
     for golden in vectors:
         for number, case in enumerate(decode_golden(bundle.files[golden.file])):
@@ -127,12 +141,16 @@ def _check_model(model: ModelEntry, bundle: VerifiedBundle, reasons: list[str]) 
 
 def _difference(interpreter: Interpreter, case: GoldenCase, name: str) -> float:
     """The largest absolute difference between what the model says and what it should; NaN when not finite."""
-    sizes = (math.prod(interpreter.input_shape), math.prod(interpreter.output_shape))
-    if (len(case.input), len(case.output)) != sizes:
-        raise ManifestError(f"{name} has {len(case.input)} and {len(case.output)} values, the model {sizes}")
+    sizes = ([math.prod(edge.shape) for edge in interpreter.inputs], math.prod(interpreter.output.shape))
+    found = ([len(values) for values in case.inputs], len(case.output))
+    if found != sizes:
+        raise ManifestError(f"{name} has {found[0]} and {found[1]} values, the model {sizes[0]} and {sizes[1]}")
     with np.errstate(over="ignore"):
-        tensor = np.array(case.input, dtype=np.float32).reshape(interpreter.input_shape)
-    output = interpreter.predict(tensor).astype(np.float64).ravel()
+        tensors = [
+            np.array(values, dtype=np.float32).reshape(edge.shape)
+            for values, edge in zip(case.inputs, interpreter.inputs, strict=True)
+        ]
+    output = interpreter.predict(tensors).astype(np.float64).ravel()
     if not np.isfinite(output).all():
         return math.nan
     return float(np.abs(output - np.array(case.output)).max())
@@ -146,11 +164,18 @@ def _difference_reasons(golden: GoldenVectors, number: int, difference: float) -
     return []
 
 
-def _shape_reasons(model: ModelEntry, interpreter: Interpreter) -> list[str]:
-    found = (list(interpreter.input_shape), list(interpreter.output_shape))
-    if found == (model.input.shape, model.output.shape):
-        return []
-    return [f"{model.file} maps {found[0]} to {found[1]}, the manifest says otherwise"]
+def _edge_reasons(model: ModelEntry, interpreter: Interpreter) -> list[str]:
+    """Whether names and shapes are those that the gateway will ask with."""
+    found, said = _sketch(interpreter.inputs), _sketch(model.inputs)
+    if found != said:
+        return [f"{model.file} takes {found}, the manifest says {said}"]
+    if list(interpreter.output.shape) != model.output.shape:
+        return [f"{model.file} gives {list(interpreter.output.shape)}, the manifest says {model.output.shape}"]
+    return []
+
+
+def _sketch(edges: Iterable[Edge | TensorSpec]) -> str:
+    return " and ".join(f"{one.name} {list(one.shape)}" for one in edges)
 
 
 def _operator_reasons(model: ModelEntry, interpreter: Interpreter) -> list[str]:
@@ -159,6 +184,15 @@ def _operator_reasons(model: ModelEntry, interpreter: Interpreter) -> list[str]:
         return [f"{model.file} uses {', '.join(used)}, the manifest says {', '.join(model.operators)}"]
     strange = sorted(set(model.operators) - OPERATORS_ALLOWED)
     return [f"{model.file} uses operators that are not allowed: {', '.join(strange)}"] if strange else []
+
+
+def _use_reasons(models: list[ModelEntry]) -> list[str]:
+    """Whether a gateway would ever ask one of the models."""
+    if any(is_askable(model) for model in models):
+        return []
+    return [
+        f"no gateway asks for {', '.join(model.name for model in models)}; --any-cadence lets it pass for evaluation"
+    ]
 
 
 def _age_reasons(gateway_min: str) -> list[str]:

@@ -8,14 +8,12 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-import numpy as np
-
-from gateway.contract.inputs import F32
-from gateway.shell.host_frames import (
+from gateway.contract.host_frames import (
     LENGTH,
     Answer,
     Failure,
@@ -26,8 +24,10 @@ from gateway.shell.host_frames import (
     decode_frame,
     decode_length,
     encode_frame,
-    tensor_of,
+    pack_question,
+    unpack_tensor,
 )
+from gateway.contract.inputs import F32
 
 # Real seconds for the child to import, verify and load. It takes 0.3 s on a PC; a Pi that boots
 # and reads a slow card needs many times that.
@@ -74,10 +74,10 @@ class ModelHost:
         return self._ready.digest
 
     @property
-    def kinds(self) -> list[str]:
+    def names(self) -> list[str]:
         """The models that can be asked; only after `start`."""
         assert self._ready is not None, "the host has not been started"
-        return self._ready.kinds
+        return self._ready.names
 
     @property
     def pid(self) -> int | None:
@@ -113,17 +113,16 @@ class ModelHost:
             if self._ready is None:
                 await self.close()
 
-    async def infer(self, kind: str, tensor: F32) -> F32:
-        """The output of the model `kind` for `tensor`; finite numbers only.
+    async def infer(self, name: str, inputs: Sequence[F32]) -> F32:
+        """The output of the model `name` for `inputs`, which are in the order of their names; finite numbers only.
 
         Raises:
             HostError: no answer; the child is dead then. Close this host and start another.
         """
-        question = Question(kind, list(tensor.shape), np.ascontiguousarray(tensor, dtype="<f4").tobytes())
-        frame = await self._exchange(question, self._deadline_s)
+        frame = await self._exchange(pack_question(name, inputs), self._deadline_s)
         try:
             if isinstance(frame, Answer):
-                return tensor_of(frame)
+                return unpack_tensor(frame.tensor)
         except FrameError as error:
             self._kill()
             raise HostAnswerError(f"the model host answered nonsense: {error}") from error

@@ -7,7 +7,7 @@ survive a restart; whoever counts them decides when a bundle has had its chances
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from gateway.contract.inputs import F32
 from gateway.core.update import is_struck_out
@@ -75,8 +75,11 @@ class Inference:
             await self._revive()
             self._is_missed.clear()  # only now: questions that came meanwhile missed the same host
 
-    async def forecast(self, tensor: F32) -> tuple[F32, str] | None:
-        """The forecaster's output and the digest of the bundle that made it; None when it failed."""
+    async def forecast(self, name: str, inputs: Sequence[F32]) -> tuple[F32, str] | None:
+        """What the model `name` says to `inputs`, and the digest of its bundle.
+
+        None when it failed, which is a strike, or when the bundle has no such model, which is none.
+        """
         async with self._turn:
             bundle = self._bundle
             if bundle is None or self._is_silenced:
@@ -84,8 +87,10 @@ class Inference:
             if self._host is None:
                 self._is_missed.set()
                 return None
+            if name not in self._host.names:
+                return None
             try:
-                return await self._host.infer("energy_forecast", tensor), bundle.digest
+                return await self._host.infer(name, inputs), bundle.digest
             except HostError as error:
                 await self.close()
                 if not self._take_strike(error):

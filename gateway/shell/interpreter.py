@@ -7,17 +7,22 @@ check, each a process of its own, may use this.
 
 import importlib
 import importlib.util
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gateway.contract.inputs import F32
+from gateway.contract.manifest import INPUTS_MAX
 
 # More threads than one spin against the polling: 28 to 900 ms for a model that takes 0.1 ms alone.
 THREADS = 1
 # What a delegate adds for itself to the list of operators; the model does not hold it.
 _DELEGATE = "DELEGATE"
+# A converter wraps the name that a tensor was given: "serving_default_recent:0" was called "recent".
+_WRAPPED_NAME = re.compile(r"(?:serving_default_)?(?P<name>.*?)(?::\d+)?", re.DOTALL)
 
 
 class RuntimeUnusableError(Exception):
@@ -25,18 +30,30 @@ class RuntimeUnusableError(Exception):
 
 
 class ModelError(Exception):
-    """The model cannot be used: damaged, not of one float32 tensor each way, or asked with another shape."""
+    """The model cannot be used: damaged, of other than float32 tensors, or asked with other shapes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A float32 tensor at the edge of a model: the name it was given, and where the runtime keeps it."""
+
+    name: str
+    shape: tuple[int, ...]
+    index: int
 
 
 class Interpreter:
-    """One model, loaded, with its tensors allocated. Not for two threads at once."""
+    """One model, loaded, with its tensors allocated. Not for two threads at once.
+
+    `inputs` are in the order of their names, whatever order the converter left them in.
+    """
 
     def __init__(self, model: bytes) -> None:
         """Load `model`, the bytes of a `.tflite` file.
 
         Raises:
             RuntimeUnusableError: no runtime is installed, or it does not fit this numpy.
-            ModelError: the runtime refuses the model, or it has other than one float32 input and output.
+            ModelError: the runtime refuses the model, or it has other edges than a model of ours.
         """
         make = _runtime()
         try:
@@ -44,23 +61,28 @@ class Interpreter:
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise ModelError(f"the model cannot be loaded: {' '.join(str(error).split())}") from error
-        self._input, self.input_shape = _only_tensor("input", self._interpreter.get_input_details())
-        self._output, self.output_shape = _only_tensor("output", self._interpreter.get_output_details())
+        self.inputs = _edges("input", self._interpreter.get_input_details(), INPUTS_MAX)
+        (self.output,) = _edges("output", self._interpreter.get_output_details(), 1)
 
-    def predict(self, tensor: F32) -> F32:
-        """The model's output for `tensor`, both float32 in the model's own shapes; a copy.
+    def predict(self, tensors: Sequence[F32]) -> F32:
+        """The model's output for `tensors`, float32 in the order and shapes of `inputs`; a copy.
 
         Raises:
-            ModelError: another shape or type, or the model failed.
+            ModelError: another number, shape or type of tensors, or the model failed.
         """
-        if tensor.shape != self.input_shape or tensor.dtype != np.float32:
-            raise ModelError(
-                f"the model takes float32 {list(self.input_shape)}, not {tensor.dtype} {list(tensor.shape)}"
-            )
+        if len(tensors) != len(self.inputs):
+            raise ModelError(f"the model takes {len(self.inputs)} tensors, not {len(tensors)}")
+        for tensor, edge in zip(tensors, self.inputs, strict=True):
+            if tensor.shape != edge.shape or tensor.dtype != np.float32:
+                raise ModelError(
+                    f"the model takes {edge.name} as float32 {list(edge.shape)},"
+                    f" not {tensor.dtype} {list(tensor.shape)}"
+                )
         try:
-            self._interpreter.set_tensor(self._input, np.ascontiguousarray(tensor))
+            for tensor, edge in zip(tensors, self.inputs, strict=True):
+                self._interpreter.set_tensor(edge.index, np.ascontiguousarray(tensor))
             self._interpreter.invoke()
-            output: F32 = self._interpreter.get_tensor(self._output)
+            output: F32 = self._interpreter.get_tensor(self.output.index)
         except (ValueError, RuntimeError) as error:
             raise ModelError(f"the model failed: {' '.join(str(error).split())}") from error
         return output
@@ -91,8 +113,17 @@ def _runtime() -> Callable[..., Any]:
     return make
 
 
-def _only_tensor(which: str, details: list[dict[str, Any]]) -> tuple[int, tuple[int, ...]]:
-    """Index and shape of the one tensor at this edge of the model."""
-    if len(details) != 1 or details[0]["dtype"] != np.float32:
-        raise ModelError(f"the model must have one float32 {which}")
-    return details[0]["index"], tuple(int(size) for size in details[0]["shape"])
+def _edges(which: str, details: list[dict[str, Any]], count_max: int) -> tuple[Edge, ...]:
+    """The tensors at this edge of the model, in the order of their names."""
+    if not 1 <= len(details) <= count_max or any(one["dtype"] != np.float32 for one in details):
+        raise ModelError(f"the model must have float32 {which}s, at most {count_max}")
+    edges = [_edge(one) for one in details]
+    if len({edge.name for edge in edges}) < len(edges):
+        raise ModelError(f"the model has {which}s of one name: {', '.join(edge.name for edge in edges)}")
+    return tuple(sorted(edges, key=lambda edge: edge.name))
+
+
+def _edge(details: dict[str, Any]) -> Edge:
+    wrapped = _WRAPPED_NAME.fullmatch(str(details["name"]))
+    assert wrapped is not None, "every text matches"
+    return Edge(wrapped["name"], tuple(int(size) for size in details["shape"]), int(details["index"]))

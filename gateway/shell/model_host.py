@@ -1,7 +1,7 @@
 """The model host: a child process that loads one bundle and runs its models. A shell.
 
-`python -m gateway.shell.model_host FOLDER` speaks the frames of `host_frames` on its standard
-input and output, and ends when its input closes. It holds no key and opens no socket: what a model
+`python -m gateway.shell.model_host FOLDER` speaks the frames of `gateway.contract.host_frames` on
+its standard input and output, and ends when its input closes. It holds no key and opens no socket: what a model
 does to this process (a crash, a hang, a NaN) never touches the readings.
 """
 
@@ -15,8 +15,7 @@ from typing import BinaryIO
 import numpy as np
 
 from firmware_bridge.errors import Exit
-from gateway.contract.manifest import ManifestError
-from gateway.shell.host_frames import (
+from gateway.contract.host_frames import (
     LENGTH,
     Answer,
     Failure,
@@ -27,8 +26,10 @@ from gateway.shell.host_frames import (
     decode_frame,
     decode_length,
     encode_frame,
-    tensor_of,
+    pack_tensor,
+    unpack_tensor,
 )
+from gateway.contract.manifest import ManifestError
 from gateway.shell.interpreter import Interpreter, ModelError, RuntimeUnusableError
 from gateway.shell.verified_bundle import BundleMissingError, read_bundle
 
@@ -46,9 +47,7 @@ def main(arguments: list[str]) -> int:
     answers = _claim_stdout()
     try:
         bundle = read_bundle(Path(arguments[0]))
-        models: dict[str, Interpreter] = {
-            model.kind: Interpreter(bundle.files[model.file]) for model in bundle.manifest.models
-        }
+        models = {model.name: Interpreter(bundle.files[model.file]) for model in bundle.manifest.models}
     except (BundleMissingError, ManifestError, ModelError, RuntimeUnusableError) as error:
         _write(answers, Failure(str(error)))
         return Exit.NOT_VERIFIED
@@ -63,16 +62,16 @@ def answer(question: Frame, models: dict[str, Interpreter]) -> Answer | Failure:
     """What the asked model says; every trouble is a `Failure`, for a question never ends the host."""
     if not isinstance(question, Question):
         return Failure("only questions are answered here")
-    model = models.get(question.kind)
+    model = models.get(question.name)
     if model is None:
-        return Failure(f"the bundle has no model {question.kind!r}")
+        return Failure(f"the bundle has no model {question.name!r}")
     try:
-        output = model.predict(tensor_of(question))
+        output = model.predict([unpack_tensor(one) for one in question.tensors])
     except (FrameError, ModelError) as error:
         return Failure(str(error))
     if not np.isfinite(output).all():
-        return Failure(f"{question.kind} gave a value that is not a number")
-    return Answer(list(output.shape), output.tobytes())
+        return Failure(f"{question.name} gave a value that is not a number")
+    return Answer(pack_tensor(output))
 
 
 def _serve(questions: BinaryIO, answers: BinaryIO, models: dict[str, Interpreter]) -> int:

@@ -1,12 +1,13 @@
-"""The frames between the gateway and its model host: length, then msgpack. Pure.
+"""The frames between a model host and who asks it: length, then msgpack. Pure.
 
 The host speaks first: `Ready`, or `Failure` when the bundle cannot be used. From then on each
-`Question` gets one `Answer` or `Failure`, in order. Numbers are float32 in C order, little-endian
-as every machine of ours.
+`Question` gets one `Answer` or `Failure`, in order.
+Numbers are float32 in C order, little-endian as every machine of ours.
 """
 
 import math
 import struct
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -14,8 +15,9 @@ import numpy as np
 from msgspec import Meta
 
 from gateway.contract.inputs import F32
+from gateway.contract.manifest import INPUTS_MAX
 
-# The forecaster's input has 10 kB; a model that needs 25 times that is not for this gateway.
+# The largest forecaster that a ForecastSpec allows, a day ahead in minutes, takes 211 kB; ENERGY takes 14.
 FRAME_BYTES_MAX = 256 * 1024
 LENGTH = struct.Struct(">I")
 
@@ -27,26 +29,31 @@ class FrameError(ValueError):
     """The bytes are not a frame of ours."""
 
 
+class Tensor(msgspec.Struct, frozen=True, array_like=True):
+    """One tensor, flat."""
+
+    shape: Shape
+    data: bytes
+
+
 class Ready(msgspec.Struct, frozen=True, array_like=True, tag="ready"):
-    """The bundle is verified and its models are loaded."""
+    """The bundle is verified and its models, these, are loaded."""
 
     digest: str
-    kinds: list[str]
+    names: list[str]
 
 
 class Question(msgspec.Struct, frozen=True, array_like=True, tag="question"):
-    """Run the model `kind` on this tensor."""
+    """Run the model `name` on these tensors, in the order of the manifest's inputs."""
 
-    kind: str
-    shape: Shape
-    data: bytes
+    name: str
+    tensors: Annotated[list[Tensor], Meta(min_length=1, max_length=INPUTS_MAX)]
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True, tag="answer"):
     """What the model said."""
 
-    shape: Shape
-    data: bytes
+    tensor: Tensor
 
 
 class Failure(msgspec.Struct, frozen=True, array_like=True, tag="failure"):
@@ -61,10 +68,15 @@ _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Frame] = msgspec.msgpack.Decoder(Frame)
 
 
+def pack_question(name: str, inputs: Sequence[F32]) -> Question:
+    """The question what the model `name` says to `inputs`."""
+    return Question(name, [pack_tensor(one) for one in inputs])
+
+
 def encode_frame(frame: Frame) -> bytes:
     """The bytes of `frame`, its length first."""
     body = _ENCODER.encode(frame)
-    assert len(body) <= FRAME_BYTES_MAX, "a tensor larger than any model of ours"
+    assert len(body) <= FRAME_BYTES_MAX, "tensors larger than any model of ours takes"
     return LENGTH.pack(len(body)) + body
 
 
@@ -92,12 +104,17 @@ def decode_frame(body: bytes) -> Frame:
         raise FrameError(f"a frame cannot be decoded: {error}") from error
 
 
-def tensor_of(frame: Question | Answer) -> F32:
-    """The tensor a frame carries.
+def pack_tensor(values: F32) -> Tensor:
+    """The numbers as a frame carries them."""
+    return Tensor(list(values.shape), np.ascontiguousarray(values, dtype="<f4").tobytes())
+
+
+def unpack_tensor(tensor: Tensor) -> F32:
+    """The numbers that a frame carries; read-only.
 
     Raises:
-        FrameError: its data do not fill its shape.
+        FrameError: the data do not fill the shape.
     """
-    if len(frame.data) != 4 * math.prod(frame.shape):
-        raise FrameError(f"{len(frame.data)} bytes do not fill float32 {frame.shape}")
-    return np.frombuffer(frame.data, dtype=np.float32).reshape(frame.shape)
+    if len(tensor.data) != 4 * math.prod(tensor.shape):
+        raise FrameError(f"{len(tensor.data)} bytes do not fill float32 {tensor.shape}")
+    return np.frombuffer(tensor.data, dtype=np.float32).reshape(tensor.shape)
