@@ -24,6 +24,7 @@ FILES_MAX = 16
 INPUTS_MAX = 4
 
 ForecastTarget = Literal["consumption_w", "production_w"]
+Form = Literal["float32", "float16", "int8"]
 TensorName = Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,32}\Z")]
 FileName = Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,48}\.(tflite|json|md|png)\Z")]
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
@@ -68,7 +69,7 @@ class ModelEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     inputs: Annotated[list[TensorSpec], Meta(min_length=1, max_length=INPUTS_MAX)]
     output: TensorSpec
     operators: list[str]
-    form: Literal["float32", "float16", "int8"]
+    form: Form
     form_reason: str
     # of the forecasters alone
     task: ForecastTask | None = None
@@ -217,6 +218,13 @@ def forecast_output(spec: ForecastSpec) -> TensorSpec:
     peak = "; the last row is the highest of them" if spec.has_peak else ""
     meaning = f"average power of each step, quantiles {levels}, as (W - anchor) / scale{peak}"
     return TensorSpec("quantiles", [1, spec.rows, len(spec.quantiles)], "float32", meaning)
+
+
+def forecast_task(spec: ForecastSpec, target: ForecastTarget) -> ForecastTask:
+    """How the manifest says that a model forecasts `target` by `spec`."""
+    return ForecastTask(
+        target, spec.step_us, spec.horizon_steps, list(spec.quantiles), spec.has_peak, spec.recent_steps
+    )
 
 
 def forecast_spec(kind: ForecastKind, task: ForecastTask) -> ForecastSpec:
