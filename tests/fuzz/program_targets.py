@@ -54,6 +54,7 @@ from gateway.contract.batches import (
     encode_batch,
     encode_refusal,
 )
+from gateway.contract.host_frames import Answer, FrameError, Question, decode_frame, pack_tensor, unpack_tensor
 from gateway.contract.manifest import ManifestError, decode_golden, decode_manifest
 from gateway.contract.raw import unpack_raw
 from gateway.contract.readings import unpack_block
@@ -63,7 +64,6 @@ from gateway.core.upload_plan import kind_of
 from gateway.core.upload_reply import Event, read_reply
 from gateway.shell.bundle_files import FACTORY, BundleState, decode_state, encode_state
 from gateway.shell.counter_file import decode_counters, encode_counters
-from gateway.shell.host_frames import FrameError, decode_frame, tensor_of
 from gateway.shell.status_page import is_own_host
 from tests.firmware_bridge.probe.devices import Rig, meter
 from tests.fuzz.settings_targets import FAULTS, refusable
@@ -372,15 +372,16 @@ def check_manifest(data: bytes) -> Hashable:
 
 
 def check_host_frames(data: bytes) -> Hashable:
-    """What the model host says to its parent."""
+    """What the model host and its parent say to each other."""
     return _refused(FrameError, _host_frame, data)
 
 
 def _host_frame(data: bytes) -> Hashable:
     frame = decode_frame(data)
-    if hasattr(frame, "shape"):
-        assert tensor_of(frame).size * 4 == len(frame.data)
-    return type(frame).__name__
+    tensors = frame.tensors if isinstance(frame, Question) else [frame.tensor] if isinstance(frame, Answer) else []
+    for tensor in tensors:
+        assert pack_tensor(unpack_tensor(tensor)) == tensor
+    return type(frame).__name__, len(tensors)
 
 
 def check_addresses(data: bytes) -> Hashable:
@@ -394,8 +395,12 @@ def check_addresses(data: bytes) -> Hashable:
     return is_own, "taken"
 
 
-_MANIFESTS = [(FACTORY / name).read_bytes() for name in ("manifest.json", "golden.json")]
-_HOST_FRAMES = [msgspec.msgpack.encode(["answer", [1, 2], bytes(8)]), b"\x92\xa7failure\xa1x"]
+_MANIFESTS = [(FACTORY / "manifest.json").read_bytes(), b'[{"inputs":[[1.5,-2e-3],[0]],"output":[0.25]}]']
+_HOST_FRAMES = [
+    msgspec.msgpack.encode(["answer", [[1, 2], bytes(8)]]),
+    msgspec.msgpack.encode(["question", "m", [[[1, 2], bytes(8)], [[1], bytes(4)]]]),
+    b"\x92\xa7failure\xa1x",
+]
 _ADDRESSES = [b"gateway.local:8080", b"[::ffff:192.168.1.20]", b"host=db.example user=x password=y"]
 # Little endian, as the machine: no number, and no end.
 _NO_NUMBERS = [struct.pack("<d", one) for one in (nan, inf, -1.0)]

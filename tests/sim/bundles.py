@@ -5,7 +5,8 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.contract.inputs import CHANNELS, HORIZON_STEPS, QUANTILES, input_digest
+from gateway.contract.forecast_spec import ENERGY
+from gateway.contract.inputs import input_digest
 from gateway.contract.manifest import (
     MANIFEST_NAME,
     BundleManifest,
@@ -13,26 +14,30 @@ from gateway.contract.manifest import (
     GoldenCase,
     GoldenVectors,
     ModelEntry,
-    TensorSpec,
     Training,
     bundle_digest,
     encode_manifest,
+    forecast_inputs,
+    forecast_name,
+    forecast_output,
+    forecast_task,
 )
 
-MODEL_FILE = "energy_forecast.tflite"
-GOLDEN_FILE = "energy_forecast_golden.json"
+NAME = forecast_name(ENERGY, "consumption_w")
+MODEL_FILE = f"{NAME}.tflite"
+GOLDEN_FILE = f"{NAME}_golden.json"
 
 
 def write_bundle(folder: Path, *, release: int = 0, model: bytes = b"weights", card: bytes = b"about") -> str:
     """Write a bundle into `folder`; its digest."""
-    golden = msgspec.json.encode([GoldenCase([0.0], [0.0])])
+    golden = msgspec.json.encode([GoldenCase([[0.0], [0.0]], [0.0])])
     files = {MODEL_FILE: model, GOLDEN_FILE: golden, "card.md": card}
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in files.items():
         (folder / name).write_bytes(data)
     manifest = encode_manifest(
         BundleManifest(
-            schema=1,
+            schema=2,
             release=release,
             created_us=1_700_000_000_000_000,
             gateway_min="0.1.0",
@@ -40,14 +45,17 @@ def write_bundle(folder: Path, *, release: int = 0, model: bytes = b"weights", c
             files={name: FileEntry(hashlib.sha256(data).hexdigest(), len(data)) for name, data in files.items()},
             models=[
                 ModelEntry(
-                    "energy_forecast",
-                    MODEL_FILE,
-                    TensorSpec([1, HORIZON_STEPS, CHANNELS], "float32", "inputs"),
-                    TensorSpec([1, HORIZON_STEPS, len(QUANTILES)], "float32", "quantiles"),
-                    [],
+                    kind=ENERGY.kind,
+                    file=MODEL_FILE,
+                    inputs=forecast_inputs(ENERGY),
+                    output=forecast_output(ENERGY),
+                    operators=[],
+                    form="float32",
+                    form_reason="there are no weights",
+                    task=forecast_task(ENERGY, "consumption_w"),
                 )
             ],
-            golden=[GoldenVectors("energy_forecast", GOLDEN_FILE, 0.01)],
+            golden=[GoldenVectors(NAME, GOLDEN_FILE, 0.01)],
             training=Training("none", "none", 0, 1, {}),
         )
     )

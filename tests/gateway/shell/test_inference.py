@@ -15,11 +15,20 @@ from gateway.shell.host_process import HostError
 from gateway.shell.inference import Inference
 from gateway.shell.verified_bundle import read_bundle
 from tests.sim.model_hosts import bundle_of, model_hosts
-from tests.sim.starter_bundle import MODEL_FILE, STARTER, copy_starter, golden_case, rewrite_file
+from tests.sim.starter_bundle import (
+    MODEL_FILE,
+    NAME,
+    NAMES,
+    STARTER,
+    TOLERANCE,
+    copy_starter,
+    golden_case,
+    rewrite_file,
+)
 
 pytestmark = pytest.mark.slow
 
-TENSOR, WANTED = golden_case()
+INPUTS, WANTED = golden_case()
 # Real seconds; a healthy child answers in a millisecond, also on a busy machine well within this.
 PATIENT_S = 10.0
 NO_MODEL = b"TFL3 but no model" * 10
@@ -83,7 +92,7 @@ async def reviving(made: Inference) -> AsyncIterator[None]:
 async def answer_of(made: Inference) -> str:
     """The digest of the bundle that answers, once one does."""
     async with asyncio.timeout(PATIENT_S):
-        while (answer := await made.forecast(TENSOR)) is None:
+        while (answer := await made.forecast(NAME, INPUTS)) is None:
             await SystemClock().sleep_for(0.01)
     return answer[1]
 
@@ -106,7 +115,7 @@ async def test_without_a_bundle_nothing_answers_and_nothing_is_wrong():
     strikes = Strikes()
     async with inference(strikes) as made:
         assert made.bundle is None
-        assert await made.forecast(TENSOR) is None
+        assert await made.forecast(NAME, INPUTS) is None
     assert strikes.count == 0
 
 
@@ -116,11 +125,24 @@ async def test_the_answer_names_the_bundle_that_made_it(tmp_path):
         for bundle in (FACTORY, other, FACTORY):
             await made.use(bundle)
             assert made.bundle == bundle
-            answer = await made.forecast(TENSOR)
+            answer = await made.forecast(NAME, INPUTS)
             assert answer is not None
-            assert answer[0] == pytest.approx(WANTED, abs=1e-4)
+            assert answer[0] == pytest.approx(WANTED, abs=TOLERANCE)
             assert answer[1] == bundle.digest
         assert len(model_hosts()) == 1, "the old host has gone"
+
+
+async def test_every_model_of_the_bundle_answers_and_one_that_it_lacks_is_no_strike():
+    strikes = Strikes()
+    async with inference(strikes) as made:
+        await made.use(FACTORY)
+        for name in (*NAMES, "weather", *NAMES):
+            inputs, wanted = golden_case(name) if name in NAMES else (INPUTS, None)
+            answer = await made.forecast(name, inputs)
+            assert (answer is None) == (wanted is None)
+            if answer is not None:
+                assert answer[0].shape == wanted.shape
+    assert strikes.count == 0
 
 
 @pytest.mark.parametrize(("number", "deadline_s"), [(signal.SIGKILL, PATIENT_S), (signal.SIGSTOP, 1.0)])
@@ -130,7 +152,7 @@ async def test_a_host_that_fails_is_a_strike_and_a_new_one_answers_later_questio
         await made.use(FACTORY)
         (first,) = model_hosts()
         os.kill(first, number)
-        assert await made.forecast(TENSOR) is None
+        assert await made.forecast(NAME, INPUTS) is None
         assert (strikes.count, strikes.struck_out) == (1, 0)
         assert model_hosts() == []
         async with reviving(made):
@@ -144,8 +166,8 @@ async def test_a_question_never_starts_a_host():
     async with inference() as made:
         await made.use(FACTORY)
         os.kill(model_hosts()[0], signal.SIGKILL)
-        assert await made.forecast(TENSOR) is None
-        assert await made.forecast(TENSOR) is None
+        assert await made.forecast(NAME, INPUTS) is None
+        assert await made.forecast(NAME, INPUTS) is None
         assert model_hosts() == []
 
 
@@ -154,11 +176,11 @@ async def test_a_host_that_hangs_as_it_starts_keeps_no_question_waiting_and_no_s
     async with inference(strikes) as made:
         await made.use(FACTORY)
         os.kill(model_hosts()[0], signal.SIGKILL)
-        assert await made.forecast(TENSOR) is None
+        assert await made.forecast(NAME, INPUTS) is None
         async with reviving(made):
             host = await a_host_that_starts()
             os.kill(host, signal.SIGSTOP)
-            assert await made.forecast(TENSOR) is None
+            assert await made.forecast(NAME, INPUTS) is None
             assert model_hosts() == [host], "it was not waited for"
         assert model_hosts() == [], "it ends with the service"
     assert strikes.count == 1, "one that was ended in order is no failure"
@@ -171,10 +193,10 @@ async def test_the_last_strike_is_told_once_and_the_bundle_is_asked_no_more():
         for count in range(1, STRIKES_MAX + 1):
             await answer_of(made)
             os.kill(model_hosts()[0], signal.SIGKILL)
-            assert await made.forecast(TENSOR) is None
+            assert await made.forecast(NAME, INPUTS) is None
             assert strikes.count == count
         assert strikes.struck_out == 1
-        assert await made.forecast(TENSOR) is None
+        assert await made.forecast(NAME, INPUTS) is None
         assert model_hosts() == []
         assert (strikes.count, strikes.struck_out) == (STRIKES_MAX, 1)
 
@@ -186,9 +208,9 @@ async def test_a_silenced_inference_speaks_again_with_the_next_bundle(tmp_path):
     async with inference(strikes) as made:
         await made.use(FACTORY)
         os.kill(model_hosts()[0], signal.SIGKILL)
-        assert await made.forecast(TENSOR) is None
+        assert await made.forecast(NAME, INPUTS) is None
         await made.use(other)
-        answer = await made.forecast(TENSOR)
+        answer = await made.forecast(NAME, INPUTS)
         assert answer is not None
         assert answer[1] == other.digest
 
@@ -200,7 +222,7 @@ async def test_a_bundle_that_does_not_start_leaves_the_old_one_at_work(tmp_path)
         with pytest.raises(HostError):
             await made.use(bundle_that_does_not_load(tmp_path))
         assert made.bundle == FACTORY
-        assert await made.forecast(TENSOR) is not None
+        assert await made.forecast(NAME, INPUTS) is not None
         assert len(model_hosts()) == 1
     assert strikes.count == 0
 
@@ -212,11 +234,11 @@ async def test_a_host_that_does_not_start_again_is_a_strike_for_each_question_th
         await made.use(bundle_at(path))
         (path / MODEL_FILE).write_bytes(NO_MODEL)
         os.kill(model_hosts()[0], signal.SIGKILL)
-        assert await made.forecast(TENSOR) is None
+        assert await made.forecast(NAME, INPUTS) is None
         async with reviving(made):
             await strikes.reach(STRIKES_MAX - 1)
             assert model_hosts() == [], "nobody asks, so it is not tried again"
-            assert await made.forecast(TENSOR) is None
+            assert await made.forecast(NAME, INPUTS) is None
             await strikes.reach(STRIKES_MAX)
         assert (strikes.count, strikes.struck_out) == (STRIKES_MAX, 1)
 
@@ -230,7 +252,7 @@ async def test_a_bundle_that_is_insisted_on_takes_the_strike_and_speaks_once_its
         assert made.bundle == FACTORY
         assert strikes.count == 1
         async with reviving(made):
-            assert await made.forecast(TENSOR) is None
+            assert await made.forecast(NAME, INPUTS) is None
             assert await answer_of(made) == FACTORY.digest
     assert strikes.count == 1
 
@@ -241,7 +263,7 @@ async def test_insisting_ends_the_old_host_even_when_the_new_one_does_not_start(
         await made.use(FACTORY)
         await made.insist(new)
         assert made.bundle == new
-        assert await made.forecast(TENSOR) is None
+        assert await made.forecast(NAME, INPUTS) is None
         assert model_hosts() == []
 
 
@@ -252,10 +274,10 @@ async def test_a_switch_while_the_old_host_is_asked_is_no_strike_of_the_new_bund
         await made.use(FACTORY)
         os.kill(model_hosts()[0], signal.SIGSTOP)
         async with asyncio.TaskGroup() as tasks:
-            asked = tasks.create_task(made.forecast(TENSOR))
+            asked = tasks.create_task(made.forecast(NAME, INPUTS))
             await made.use(other)
         assert asked.result() is None
-        answer = await made.forecast(TENSOR)
+        answer = await made.forecast(NAME, INPUTS)
         assert answer is not None
         assert answer[1] == other.digest
         assert len(model_hosts()) == 1
@@ -269,7 +291,7 @@ async def test_a_switch_while_the_old_host_starts_again_never_mixes_the_two(tmp_
     async with inference(strikes) as made:
         await made.use(FACTORY)
         os.kill(model_hosts()[0], signal.SIGKILL)
-        assert await made.forecast(TENSOR) is None
+        assert await made.forecast(NAME, INPUTS) is None
         async with reviving(made):
             old = await a_host_that_starts()
             os.kill(old, signal.SIGSTOP)
@@ -290,7 +312,7 @@ async def test_a_host_that_fails_to_start_after_a_switch_is_no_strike_of_the_new
     async with inference(strikes) as made:
         await made.use(FACTORY)
         os.kill(model_hosts()[0], signal.SIGKILL)
-        assert await made.forecast(TENSOR) is None
+        assert await made.forecast(NAME, INPUTS) is None
         async with reviving(made):
             old = await a_host_that_starts()
             os.kill(old, signal.SIGSTOP)

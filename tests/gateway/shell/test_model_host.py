@@ -8,57 +8,54 @@ import numpy as np
 import pytest
 
 from firmware_bridge.errors import Exit
-from gateway.shell.host_frames import (
+from gateway.contract.host_frames import (
     FRAME_BYTES_MAX,
     LENGTH,
     Answer,
     Failure,
     Question,
     Ready,
+    Tensor,
     decode_frame,
     decode_length,
     encode_frame,
-    tensor_of,
+    pack_question,
+    unpack_tensor,
 )
 from gateway.shell.interpreter import Interpreter
 from gateway.shell.model_host import MEMORY_BYTES_MAX, answer
 from gateway.shell.verified_bundle import read_bundle
-from tests.sim.starter_bundle import MODEL_FILE, STARTER, copy_starter, golden_case
+from tests.sim.starter_bundle import MODEL_FILE, NAME, NAMES, STARTER, copy_starter, golden_case, golden_of
+from tests.sim.tiny_model import joined
 
-KIND = "energy_forecast"
 # Real seconds; only a hang gets there.
 END_S = 20
 
 
-def question(tensor, kind=KIND):
-    return Question(kind, list(tensor.shape), tensor.tobytes())
+PAIR = {"pair": Interpreter(joined({"a": 3, "b": 2}))}
+A, B = np.array([[1, 2, 3]], np.float32), np.array([[4, 5]], np.float32)
 
 
-@pytest.fixture(scope="module")
-def models():
-    return {KIND: Interpreter((STARTER / MODEL_FILE).read_bytes())}
-
-
-def test_a_question_is_answered(models):
-    tensor, wanted = golden_case()
-    said = answer(question(tensor), models)
+def test_a_question_with_several_inputs_is_answered():
+    said = answer(pack_question("pair", [A, B]), PAIR)
     assert isinstance(said, Answer)
-    assert tensor_of(said) == pytest.approx(wanted, abs=1e-4)
+    assert unpack_tensor(said.tensor).tolist() == [[1, 2, 3, 4, 5]]
 
 
 @pytest.mark.parametrize(
     ("asked", "why"),
     [
-        (question(np.zeros((1, 96, 26), np.float32), kind="weather"), "no model 'weather'"),
-        (question(np.zeros((1, 96, 25), np.float32)), "the model takes"),
-        (Question(KIND, [1, 96, 26], b"short"), "do not fill"),
-        (question(np.full((1, 96, 26), np.nan, np.float32)), "not a number"),
-        (question(np.full((1, 96, 26), 3e38, np.float32)), "not a number"),
+        (pack_question("weather", [A, B]), "no model 'weather'"),
+        (pack_question("pair", [B, A]), "takes a as"),
+        (pack_question("pair", [A]), "2 tensors, not 1"),
+        (Question("pair", [Tensor([1, 3], b"short"), Tensor([1, 2], b"short")]), "do not fill"),
+        (pack_question("pair", [A * np.float32(np.nan), B]), "not a number"),
+        (pack_question("pair", [A, B * np.float32(np.inf)]), "not a number"),
         (Failure("what?"), "only questions"),
     ],
 )
-def test_every_trouble_with_a_question_is_said(models, asked, why):
-    said = answer(asked, models)
+def test_every_trouble_with_a_question_is_said(asked, why):
+    said = answer(asked, PAIR)
     assert isinstance(said, Failure)
     assert why in said.error
 
@@ -77,6 +74,10 @@ class Child:
     def next_frame(self):
         return decode_frame(self.process.stdout.read(decode_length(self.process.stdout.read(LENGTH.size))))
 
+    def say(self, words):
+        self.process.stdin.write(words)
+        self.process.stdin.flush()
+
     def end(self, last_words=b""):
         """Close its input; everything it still says, and how it ends."""
         said, _ = self.process.communicate(last_words, timeout=END_S)
@@ -86,13 +87,28 @@ class Child:
 @pytest.mark.slow
 def test_the_host_says_which_bundle_it_holds_answers_and_ends_with_its_input():
     child = Child(STARTER)
-    assert child.next_frame() == Ready(read_bundle(STARTER).digest, [KIND])
-    tensor, _ = golden_case()
-    said, code = child.end(encode_frame(question(tensor)) * 3)
+    assert child.next_frame() == Ready(read_bundle(STARTER).digest, NAMES)
+    inputs, wanted = golden_case()
+    said, code = child.end(encode_frame(pack_question(NAME, inputs)) * 3)
     once = len(said) // 3
     assert code == Exit.OK
     assert said == said[:once] * 3
-    assert isinstance(decode_frame(said[LENGTH.size : once]), Answer)
+    frame = decode_frame(said[LENGTH.size : once])
+    assert isinstance(frame, Answer)
+    assert unpack_tensor(frame.tensor) == pytest.approx(wanted, abs=golden_of(NAME).tolerance)
+
+
+@pytest.mark.slow
+def test_every_model_of_the_bundle_is_asked_by_its_name():
+    child = Child(STARTER)
+    child.next_frame()
+    for name in NAMES:
+        inputs, wanted = golden_case(name)
+        child.say(encode_frame(pack_question(name, inputs)))
+        frame = child.next_frame()
+        assert isinstance(frame, Answer)
+        assert unpack_tensor(frame.tensor) == pytest.approx(wanted, abs=golden_of(name).tolerance)
+    assert child.end() == (b"", Exit.OK)
 
 
 @pytest.mark.slow
@@ -121,7 +137,7 @@ def test_rubbish_ends_the_host_with_a_reason(rubbish):
 def test_a_question_cut_short_ends_the_host(tmp_path):
     child = Child(STARTER)
     child.next_frame()
-    _, code = child.end(encode_frame(question(golden_case()[0]))[:-1])
+    _, code = child.end(encode_frame(pack_question(NAME, golden_case()[0]))[:-1])
     assert code == Exit.FAILED
 
 
@@ -130,7 +146,7 @@ def test_ctrl_c_is_the_gateways_business():
     child = Child(STARTER)
     child.next_frame()
     child.process.send_signal(signal.SIGINT)
-    said, code = child.end(encode_frame(question(golden_case()[0])))
+    said, code = child.end(encode_frame(pack_question(NAME, golden_case()[0])))
     assert isinstance(decode_frame(said[LENGTH.size :]), Answer)
     assert code == Exit.OK
 

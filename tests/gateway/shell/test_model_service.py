@@ -27,12 +27,12 @@ from tests.sim.home import gateway_text
 from tests.sim.model_hosts import model_hosts
 from tests.sim.releases import Publisher
 from tests.sim.repository_server import RepositoryServer, flip_byte, serving, stall_after, status
-from tests.sim.starter_bundle import MODEL_FILE, STARTER, copy_starter, golden_case, rewrite_file
+from tests.sim.starter_bundle import MODEL_FILE, NAME, STARTER, TOLERANCE, copy_starter, golden_case, rewrite_file
 from tests.sim.stores import kept
 
 pytestmark = pytest.mark.slow
 
-TENSOR, WANTED = golden_case()
+INPUTS, WANTED = golden_case()
 FACTORY_DIGEST = read_bundle(STARTER).digest
 # Real seconds; far above what anything here takes on a busy machine.
 PATIENT_S = 30.0
@@ -82,10 +82,10 @@ class Site:
 
     async def answers(self) -> str | None:
         """The digest of the bundle that answers."""
-        answer = await self.service.inference.forecast(TENSOR)
+        answer = await self.service.inference.forecast(NAME, INPUTS)
         if answer is None:
             return None
-        assert answer[0] == pytest.approx(WANTED, abs=1e-4)
+        assert answer[0] == pytest.approx(WANTED, abs=TOLERANCE)
         return answer[1]
 
     async def fail(self, times: int = 1) -> None:

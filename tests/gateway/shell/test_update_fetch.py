@@ -18,7 +18,7 @@ from gateway.shell.bundle_files import BundleFiles
 from gateway.shell.cold_check import CheckFailedError
 from gateway.shell.update_fetch import Check, fetch
 from tests.sim import repository_server as sim
-from tests.sim.bundles import MODEL_FILE, write_bundle
+from tests.sim.bundles import GOLDEN_FILE, MODEL_FILE, write_bundle
 from tests.sim.full_disk import files_limited_to
 from tests.sim.releases import Publisher
 
@@ -345,7 +345,7 @@ def test_acceptance_sees_the_whole_bundle_on_disk(gateway):
     seen = []
     gateway.accept = lambda staging: seen.append(sorted(path.name for path in staging.iterdir())) or ""
     gateway.update()
-    assert seen == [["card.md", MODEL_FILE, "energy_forecast_golden.json", "manifest.json"]]
+    assert seen == [["card.md", MODEL_FILE, GOLDEN_FILE, "manifest.json"]]
 
 
 def signed_but_wrong(tmp_path):
