@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
-from tests.bench import bus, damage, drain, fairness, fleet, ingest, path, store
+from tests.bench import bus, damage, drain, fairness, fleet, inference, ingest, path, store
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,7 @@ BENCHES: dict[str, Callable[[], Iterator[tuple[str, float, str, float | None]]]]
     "ingest": ingest.bench,
     "drain": drain.bench,
     "fleet": fleet.bench,
+    "inference": inference.bench,
 }
 
 
