@@ -65,6 +65,8 @@ class ReplayMap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rated_power_w: Positive
     time: TimeColumn
     value: ValueColumn
+    # what the site's panels gave, positive; training reads it, a replay does not
+    production: ValueColumn | None = None
     # how many rows the file must have, when that is known
     rows: Annotated[int, Meta(ge=1)] | None = None
 
@@ -85,7 +87,9 @@ def load_map(path: Path) -> ReplayMap:
     if len(data) > _MAP_BYTES_MAX:
         raise SettingError("replay.map", str(path), f"is larger than {_MAP_BYTES_MAX} bytes", "check its path")
     found = convert(read_toml(text, "replay.map", str(path)), ReplayMap, f"{path}: ")
-    _check_scale(found.value, path)
+    for name, column in (("value", found.value), ("production", found.production)):
+        if column is not None:
+            _check_scale(name, column, path)
     return found
 
 
@@ -107,10 +111,10 @@ def find_map(recording: Path, folders: Sequence[Path] = (CHECKOUT_MAPS,)) -> Pat
     )
 
 
-def _check_scale(value: ValueColumn, path: Path) -> None:
+def _check_scale(name: str, value: ValueColumn, path: Path) -> None:
     if (value.unit == "relative") != (value.watts_per_unit is not None):
         raise SettingError(
-            f"{path}: value.watts_per_unit",
+            f"{path}: {name}.watts_per_unit",
             "(missing)" if value.watts_per_unit is None else f"{value.watts_per_unit:g}",
             f'does not go with unit = "{value.unit}"',
             'give it with unit = "relative" and only then',

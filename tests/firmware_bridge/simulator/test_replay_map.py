@@ -47,6 +47,16 @@ def test_every_ready_map_is_valid(path):
     assert load_map(path).source
 
 
+def test_a_map_may_name_what_the_panels_gave(tmp_path):
+    (tmp_path / "x.map.toml").write_text(GOOD + '[production]\ncolumn = "sun"\nunit = "kW"\n')
+    production = load_map(tmp_path / "x.map.toml").production
+    assert production is not None
+    assert (production.column, production.unit) == ("sun", "kW")
+    assert "production.watts_per_unit" in refused(
+        tmp_path, GOOD + '[production]\ncolumn = "sun"\nunit = "relative"\n'
+    )
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(SettingError, match="cannot be read"):
         load_map(tmp_path / "none.toml")
