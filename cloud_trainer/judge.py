@@ -1,0 +1,123 @@
+"""How good what was said is: by the scores, baselines and physics of the gateway itself. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cloud_trainer.series import SiteSeries
+from cloud_trainer.windows import CHUNK_WINDOWS, Windows
+from gateway.contract.forecast_spec import DAY_US, ForecastSpec
+from gateway.contract.inputs import F32, F64, I64, Mask
+from gateway.contract.local_time import utc_offset_us
+from gateway.contract.manifest import ForecastTarget
+from gateway.core.baseline import BASELINES, Baseline, median_w
+from gateway.core.daylight import is_daylight
+from gateway.core.past import Past
+from gateway.core.scores import Scores, score
+
+
+# What skill is measured against: the better of yesterday and last week, and of panels the sky as it is now.
+YARDSTICKS: Mapping[ForecastTarget, tuple[Baseline, ...]] = {
+    "consumption_w": ("daily_naive", "seasonal_naive"),
+    "production_w": ("smart_persistence", "daily_naive", "seasonal_naive"),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """Windows with all that judging them needs: what the baselines say, which steps count, and whose day it is."""
+
+    spec: ForecastSpec
+    target: ForecastTarget
+    windows: Windows
+    baselines_w: dict[str, F64]  # of each, `[n, rows]`
+    counts: Mask  # [n, rows]: known, and for production in daylight
+    daylight: Mask | None  # [n, rows]; None: the hour does not matter
+    day: I64  # [n], of the site's own calendar
+    train_sd_w: float
+
+    def where(self, rows: Mask) -> "Judged":
+        """Some of these windows."""
+        return Judged(
+            self.spec,
+            self.target,
+            self.windows.where(rows),
+            {name: one[rows] for name, one in self.baselines_w.items()},
+            self.counts[rows],
+            None if self.daylight is None else self.daylight[rows],
+            self.day[rows],
+            self.train_sd_w,
+        )
+
+    def meant_w(self, scaled: F32 | F64) -> F64:
+        """Quantiles in watts as a gateway would show them: in order, and nothing from panels at night."""
+        quantiles_w = np.sort(self.windows.restored(scaled), axis=-1)
+        if self.daylight is None:
+            return np.asarray(quantiles_w)
+        return np.where(self.daylight[..., np.newaxis], np.maximum(quantiles_w, 0.0), 0.0)
+
+    def scores(self, quantiles_w: F64) -> Scores:
+        """All scores of what was said, `[n, rows, quantiles]`, W; skill is against `YARDSTICKS` alone."""
+        return score(
+            self.spec,
+            quantiles_w,
+            self.windows.actual_w,
+            {name: self.baselines_w[name] for name in YARDSTICKS[self.target]},
+            day=self.day,
+            train_sd_w=self.train_sd_w,
+            mask=self.counts,
+        )
+
+
+def judged(
+    spec: ForecastSpec,
+    sites: Sequence[SiteSeries],
+    target: ForecastTarget,
+    windows: Windows,
+    train_sd_w: float,
+    *,
+    known_days: float | None = None,
+) -> Judged:
+    """`windows` with what the gateway's baselines would have said at the same instants.
+
+    Args:
+        spec: what is forecast.
+        sites: by the number in `windows.site`.
+        target: of what.
+        windows: what is to be judged.
+        train_sd_w: standard deviation of the training part.
+        known_days: the baselines too know so many days alone, as at a site that is new.
+    """
+    rows = (len(windows), spec.rows)
+    baselines_w = {name: np.full(rows, np.nan) for name in BASELINES[target]}
+    daylight = np.ones(rows, np.bool_)
+    day = np.zeros(len(windows), np.int64)
+    for number in np.unique(windows.site):
+        site = sites[number]
+        members = np.flatnonzero(windows.site == number)
+        issued_us = windows.issued_us[members]
+        day[members] = (issued_us + utc_offset_us(issued_us, site.zone)) // DAY_US
+        for first in range(0, len(members), CHUNK_WINDOWS):
+            some = members[first : first + CHUNK_WINDOWS]
+            past = _past(spec, site, target, windows.issued_us[some], known_days)
+            for name, said in baselines_w.items():
+                said[some] = median_w(name, spec, past)
+            if target == "production_w":
+                daylight[some] = is_daylight(spec, past)
+    counts = np.isfinite(windows.targets) & daylight
+    shown = daylight if target == "production_w" else None
+    return Judged(spec, target, windows, baselines_w, counts, shown, day, train_sd_w)
+
+
+def _past(
+    spec: ForecastSpec, site: SiteSeries, target: ForecastTarget, issued_us: I64, known_days: float | None
+) -> Past:
+    """The histories that end at these instants."""
+    origin = (issued_us - site.start_us) // spec.step_us
+    power_w = np.concatenate([np.full(spec.history_steps, np.nan), site.power_w(target)])
+    history = np.lib.stride_tricks.sliding_window_view(power_w, spec.history_steps)[origin]
+    known = np.isfinite(history)
+    if known_days is not None:
+        known &= np.arange(spec.history_steps, 0, -1) <= known_days * spec.day_steps
+    return Past(history, known, issued_us, site.zone)
