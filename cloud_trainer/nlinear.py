@@ -21,7 +21,7 @@ Floats = F32 | F64
 Mask = NDArray[np.bool_]
 
 # The penalties that compete on validation, in mean variances of an input: from hardly any to a strong one.
-LAMBDAS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+LAMBDAS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 # Rows that are widened to float64 at once: 11 MB at a week of quarter hours.
 BLOCK_ROWS = 2048
 
