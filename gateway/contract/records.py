@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from firmware_bridge.reading import Quality, Series, UtcUs
+from gateway.contract.forecast_spec import ForecastKind
 
 # A block of 2,000 series (50 meters of 40 values) is below 40 kB packed and 100 kB unpacked; ten
 # times that is a fault or an attack.
@@ -21,7 +22,8 @@ RECORD_UNPACKED_BYTES_MAX = 1024 * 1024
 TEXT_CHARACTERS_MAX = 400
 
 Text = Annotated[str, Meta(max_length=TEXT_CHARACTERS_MAX)]
-Rung = Literal["model", "seasonal_naive", "daily_naive", "last_value"]
+# "mix": the model and a baseline, in shares by their trailing errors.
+Rung = Literal["model", "mix", "smart_persistence", "seasonal_naive", "daily_naive", "last_value"]
 StatusEvent = Literal[
     "started",
     "stopped",
@@ -100,8 +102,9 @@ class RawBlock(msgspec.Struct, frozen=True, array_like=True, tag="raw"):
 class ForecastRecord(msgspec.Struct, frozen=True, array_like=True, tag="forecast"):
     """Average power in steps `[start_us + i * step_us, ...)`, watts, by quantile.
 
-    `rung` says what made it: the model, or the statistical baseline that always runs beside it.
-    `bundle` is the digest of the manifest of the model bundle, None for the baseline.
+    `rung` says what made it: the model, the statistical baseline that always runs beside it, or both in a mix.
+    `bundle` is the digest of the manifest of the model bundle, None for the baseline. A load prediction has
+    `p95` and `peak`: the quantiles of the highest step, in the order of the record's.
     """
 
     issued_us: UtcUs
@@ -113,6 +116,9 @@ class ForecastRecord(msgspec.Struct, frozen=True, array_like=True, tag="forecast
     p10: list[int]
     p50: list[int]
     p90: list[int]
+    kind: ForecastKind = "energy_forecast"
+    p95: list[int] | None = None
+    peak: list[int] | None = None
 
 
 class AnomalyRecord(msgspec.Struct, frozen=True, array_like=True, tag="anomaly"):

@@ -12,7 +12,7 @@ import numpy as np
 from gateway.contract.forecast_spec import DAY_US, ForecastSpec
 from gateway.contract.inputs import F64, Mask
 from gateway.contract.manifest import ForecastTarget
-from gateway.core.daylight import is_daylight, sunny_w
+from gateway.core.daylight import sunny_w
 from gateway.core.past import Past, known_quantiles, known_w, last_known, same_time
 
 Baseline = Literal["smart_persistence", "seasonal_naive", "daily_naive", "last_value"]
@@ -81,18 +81,6 @@ def quantiles_w(baseline: Baseline, spec: ForecastSpec, past: Past) -> F64:
     return np.asarray(
         median + np.where(levels < 0.5, np.minimum(errors, 0.0), np.maximum(errors, 0.0)) * (levels != 0.5)
     )
-
-
-def within_physics(target: ForecastTarget, spec: ForecastSpec, past: Past, quantiles_w: F64) -> F64:
-    """`quantiles_w` `[..., rows, quantiles]` without what cannot be.
-
-    Production is nothing at night and never less than nothing; consumption is not below the least that was
-    seen where a site feeds in unmetered, else not below nothing.
-    """
-    if target == "production_w":
-        return np.where(is_daylight(spec, past)[..., np.newaxis], np.maximum(quantiles_w, 0.0), 0.0)
-    lowest = np.where(past.known, past.power_w, 0.0).min(axis=-1)
-    return np.maximum(quantiles_w, np.minimum(lowest, 0.0)[..., np.newaxis, np.newaxis])
 
 
 def _first_known(spec: ForecastSpec, past: Past, *choices: F64) -> F64:

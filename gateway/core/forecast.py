@@ -1,112 +1,98 @@
-"""Forecasts of the site's consumption: the statistical baseline, and what a model's output means. Pure.
+"""What a forecast says in watts, whoever made it, and the record of it. Pure.
 
-The baseline always runs beside the model: it is the fallback, the yardstick and the shadow.
+The way of a forecast: quantiles of the model and of the baseline (`from_model`, `from_baseline`), their mix
+(`standing`), the band that experience gives it (`calibration`), `within_physics`, `record`.
 """
-
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from firmware_bridge.reading import UtcUs
-from gateway.contract.inputs import (
-    DAY_STEPS,
-    F32,
-    F64,
-    HISTORY_STEPS,
-    HORIZON_STEPS,
-    STEP_US,
-    Mask,
-    Scaled,
-    lag_index,
-    restore_w,
-    utc_offset_us,
-)
+from gateway.contract.forecast_spec import ForecastSpec
+from gateway.contract.inputs import F32, F64, Scaled, restore_w
+from gateway.contract.manifest import ForecastTarget
 from gateway.contract.records import ForecastRecord, Rung
+from gateway.core.baseline import BASELINES, Baseline, is_whole, quantiles_w
+from gateway.core.daylight import is_daylight
+from gateway.core.past import Past
 
 # A gigawatt is a power station: a model that says so has lost its mind, finite or not.
 FORECAST_W_MAX = 1e9
-# The 90 % point of a normal distribution: turns a spread into the distance of the outer quantiles.
-_Z90 = 1.2816
-_MAD_TO_SIGMA = 1.4826
-# The better lag comes last: last week's slot wins over yesterday's where both are known.
-_LAGS: tuple[tuple[int, Rung], ...] = ((1, "daily_naive"), (7, "seasonal_naive"))
 
 
-def baseline(
-    history: F64, known: Mask, *, issued_us: UtcUs, start_us: UtcUs, zone: ZoneInfo
-) -> ForecastRecord | None:
-    """The same slot of last week, else of yesterday, else the last value; None when nothing is known.
-
-    Its rung says which of them all steps could take. The band is the spread of the site's own
-    differences over the same lag.
-    """
-    if not known.any():
+def from_model(spec: ForecastSpec, target: ForecastTarget, output: F32, scaled: Scaled, past: Past) -> F64 | None:
+    """What the model said of one window, `[rows, quantiles]` W; None when it cannot be meant: the baseline speaks."""
+    said_w = restore_w(output, scaled)
+    if not (np.abs(said_w) < FORECAST_W_MAX).all():
         return None
-    window_end = np.asarray(start_us, dtype=np.int64)
-    target_us = window_end + np.arange(HORIZON_STEPS, dtype=np.int64) * STEP_US
-    offset_us = utc_offset_us(target_us, zone)
-    last = float(history[HISTORY_STEPS - 1 - int(np.argmax(known[::-1]))])
-    median = np.full(HORIZON_STEPS, last)
-    rung: Rung = "last_value"
-    for days, name in _LAGS:
-        index = lag_index(window_end, target_us, offset_us, days, zone)
-        inside = (index >= 0) & (index < HISTORY_STEPS)
-        index = np.clip(index, 0, HISTORY_STEPS - 1)
-        found = inside & known[index]
-        median = np.where(found, history[index], median)
-        if found.all():
-            rung = name
-    half_width = _Z90 * _spread(history, known)
-    quantiles = np.stack([median - half_width, median, median + half_width], axis=-1)
-    return _record(
-        np.maximum(quantiles, lowest_w(history, known)),
-        rung=rung,
-        bundle=None,
+    return within_physics(spec, target, said_w, past)
+
+
+def from_baseline(spec: ForecastSpec, target: ForecastTarget, baseline: Baseline, past: Past) -> F64 | None:
+    """What `baseline` says of one window, `[rows, quantiles]` W; None when nothing is known."""
+    if not past.known.any():
+        return None
+    said_w = np.clip(quantiles_w(baseline, spec, past), -FORECAST_W_MAX, FORECAST_W_MAX)
+    return within_physics(spec, target, said_w, past)
+
+
+def within_physics(spec: ForecastSpec, target: ForecastTarget, quantiles_w: F64, past: Past) -> F64:
+    """`quantiles_w` `[..., rows, quantiles]` without what cannot be.
+
+    Production is nothing at night and never less than nothing; consumption is not below the least that was
+    seen where a site feeds in unmetered, else not below nothing. A peak is not below any of its steps.
+    """
+    if target == "production_w":
+        possible = np.where(is_daylight(spec, past)[..., np.newaxis], np.maximum(quantiles_w, 0.0), 0.0)
+    else:
+        possible = np.maximum(quantiles_w, lowest_w(past)[..., np.newaxis, np.newaxis])
+    if spec.has_peak:
+        possible[..., -1, :] = np.maximum(possible[..., -1, :], possible[..., :-1, :].max(axis=-2))
+    return possible
+
+
+def lowest_w(past: Past) -> F64:
+    """What consumption cannot be below: nothing, or the least seen where a site feeds in unmetered; `[...]`."""
+    return np.asarray(np.where(past.known, past.power_w, 0.0).min(axis=-1, initial=0.0))
+
+
+def rung_of(spec: ForecastSpec, target: ForecastTarget, baseline: Baseline, past: Past) -> Rung:
+    """What one window lets `baseline` be called: itself when every step could take it, else the next that could."""
+    ladder = BASELINES[target]
+    for one in ladder[ladder.index(baseline) :]:
+        if bool(is_whole(one, spec, past)):
+            return one
+    return "last_value"
+
+
+def record(
+    spec: ForecastSpec,
+    target: ForecastTarget,
+    quantiles_w: F64,
+    *,
+    rung: Rung,
+    bundle: str | None,
+    issued_us: UtcUs,
+    start_us: UtcUs,
+) -> ForecastRecord:
+    """The record of `quantiles_w` `[rows, quantiles]`, in order."""
+    whole_w = np.rint(quantiles_w).astype(np.int64)
+    steps = dict(zip(spec.quantiles, whole_w[: spec.horizon_steps].T.tolist(), strict=True))
+    return ForecastRecord(
         issued_us=issued_us,
+        target=target,
+        rung=rung,
+        bundle=bundle,
         start_us=start_us,
+        step_us=spec.step_us,
+        p10=steps[0.1],
+        p50=steps[0.5],
+        p90=steps[0.9],
+        kind=spec.kind,
+        p95=steps.get(0.95),
+        peak=whole_w[-1].tolist() if spec.has_peak else None,
     )
-
-
-def from_model(
-    output: F32, scaled: Scaled, floor_w: float, *, bundle: str, issued_us: UtcUs, start_us: UtcUs
-) -> ForecastRecord | None:
-    """What the model said, in watts and not below `floor_w`, naming the bundle that said it.
-
-    None when it cannot be meant: then the baseline speaks.
-    """
-    quantiles = np.maximum(restore_w(output, scaled), floor_w)
-    if not (np.abs(quantiles) < FORECAST_W_MAX).all():
-        return None
-    return _record(quantiles, rung="model", bundle=bundle, issued_us=issued_us, start_us=start_us)
 
 
 def energy_wh(forecast: ForecastRecord) -> int:
     """Energy of the whole horizon by its median, Wh."""
     return round(sum(forecast.p50) * forecast.step_us / 3_600_000_000)
-
-
-def lowest_w(history: F64, known: Mask) -> float:
-    """What a forecast cannot be below: nothing, or the least seen where a site feeds in unmetered."""
-    return float(min(0.0, history[known].min(initial=0.0)))
-
-
-def _spread(history: F64, known: Mask) -> float:
-    """Robust standard deviation of the differences to the day before, W; 0 when there are none."""
-    both = known[DAY_STEPS:] & known[:-DAY_STEPS]
-    differences = (history[DAY_STEPS:] - history[:-DAY_STEPS])[both]
-    return float(np.median(np.abs(differences)) * _MAD_TO_SIGMA) if differences.size else 0.0
-
-
-def _record(quantiles: F64, *, rung: Rung, bundle: str | None, issued_us: UtcUs, start_us: UtcUs) -> ForecastRecord:
-    p10, p50, p90 = np.rint(quantiles).astype(int).T.tolist()
-    return ForecastRecord(
-        issued_us=issued_us,
-        target="consumption_w",
-        rung=rung,
-        bundle=bundle,
-        start_us=start_us,
-        step_us=STEP_US,
-        p10=p10,
-        p50=p50,
-        p90=p90,
-    )

@@ -26,7 +26,7 @@ from gateway.contract.records import (
     Record,
     StatusRecord,
 )
-from gateway.core import outbox, update
+from gateway.core import outbox, update, voice
 from tests.golden.meter_frames import write_golden_frames
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +38,7 @@ DRAWINGS = {
     "breaker": breaker.draw,
     "SunSpec walk": sunspec.draw,
     "outbox": outbox.draw,
+    "voice": voice.draw,
 }
 
 NOON_US = UtcUs(1_772_366_400_000_000)
@@ -70,7 +71,8 @@ def records() -> list[Record]:
         block,
         *raw,
         ForecastRecord(
-            NOON_US, "consumption_w", "model", digest, NOON_US, 15 * MINUTE_US, [1, -2], [3, 4], [500, 60_000]
+            *(NOON_US, "consumption_w", "model", digest, NOON_US, 5 * MINUTE_US),
+            *([1, -2], [3, 4], [500, 60_000], "load_prediction", [501, 60_001], [1, 4, 60_000, 60_001]),
         ),
         AnomalyRecord(NOON_US, "spike", str(POWER), NOON_US, 15_000.5, -1.0, 2.0, "It jumped."),
         DecisionRecord(NOON_US, "attention", "Look.", "model", digest, 23_000, 4_100, 1),
