@@ -1,8 +1,10 @@
 """How good forecasts were: by SQL, over those that were on the gateway's disk before their time. A shell.
 
-The actual is the site's consumption as the cloud holds it: grid minus solar (which is negative while
-producing), averaged over each step. A step counts where it stands on at least half of the polls of the
-fullest step, as on the gateway. Model and baseline are compared on the same pairs of issue and step.
+Each kind of forecast and each target for itself. The actual is what the cloud holds, averaged over each step:
+consumption is grid minus solar (which is negative while producing), production is solar with its sign turned.
+A step counts where it stands on at least half of the polls of the fullest step, as on the gateway; of
+production, where at least one of the two said something: by day. Model and baseline are compared on the same
+pairs of issue and step.
 """
 
 from typing import LiteralString
@@ -10,9 +12,17 @@ from typing import LiteralString
 import msgspec
 
 from cloud_trainer.database import Connection, OwnedGateway
-from gateway.contract.inputs import STEP_US
+from firmware_bridge.reading import US_PER_S
+from gateway.contract.forecast_spec import ForecastKind
+from gateway.contract.manifest import ForecastTarget
 
-BASELINES = ("seasonal_naive", "daily_naive")
+BASELINES = ("smart_persistence", "seasonal_naive", "daily_naive", "last_value")
+
+_FIND_KINDS: LiteralString = """
+SELECT DISTINCT kind, target, step_s FROM forecast
+WHERE gateway_id = gateway_of(%(organisation)s, %(gateway)s) AND rung = 'model'
+ORDER BY kind, target, step_s
+"""
 
 _SCORE: LiteralString = """
 WITH power AS (  -- [step]: average and polls of each meter
@@ -25,11 +35,15 @@ WITH power AS (  -- [step]: average and polls of each meter
 ), full_enough AS (
     SELECT meter, start_at, mean_w FROM (SELECT *, max(polls) OVER (PARTITION BY meter) AS most FROM power)
     WHERE polls * 2 >= most
+), site AS (
+    SELECT start_at, max(mean_w) FILTER (WHERE meter = %(grid)s) AS grid_w,
+           max(mean_w) FILTER (WHERE meter = %(solar)s) AS solar_w
+    FROM full_enough GROUP BY start_at
 ), actual AS MATERIALIZED (
-    SELECT start_at, grid.mean_w - coalesce(solar.mean_w, 0) AS consumption_w
-    FROM full_enough AS grid
-    LEFT JOIN (SELECT * FROM full_enough WHERE meter = %(solar)s) AS solar USING (start_at)
-    WHERE grid.meter = %(grid)s AND (%(solar)s::text IS NULL OR solar.mean_w IS NOT NULL)
+    SELECT start_at, CASE WHEN %(target)s = 'production_w' THEN CASE WHEN solar_w > 0 THEN 0 ELSE -solar_w END
+                          WHEN %(solar)s::text IS NULL THEN grid_w
+                          ELSE grid_w - solar_w END AS actual_w
+    FROM site
 ), counted_from AS (
     SELECT min(first_at) + (%(from_day)s - 1) * interval '24 hours' AS at
     FROM reading WHERE gateway_id = gateway_of(%(organisation)s, %(gateway)s)
@@ -37,7 +51,7 @@ WITH power AS (  -- [step]: average and polls of each meter
     SELECT DISTINCT ON (rung, issued_at) rung, issued_at, start_at, recorded_at, p50
     FROM forecast
     WHERE gateway_id = gateway_of(%(organisation)s, %(gateway)s)
-          AND target = 'consumption_w' AND step_s * 1e6 = %(step)s
+          AND kind = %(kind)s AND target = %(target)s AND step_s * 1e6 = %(step)s
     ORDER BY rung, issued_at, recorded_at, sequence
 ), pair AS MATERIALIZED (  -- both for the same steps, known when the later of them was on disk
     SELECT baseline.rung, issued_at, start_at, greatest(model.recorded_at, baseline.recorded_at) AS known_at,
@@ -51,9 +65,10 @@ WITH power AS (  -- [step]: average and polls of each meter
     WHERE model_w IS NOT NULL AND baseline_w IS NOT NULL
 )
 SELECT rung, count(DISTINCT issued_at), count(*),
-       avg(abs(model_w - consumption_w)), avg(abs(baseline_w - consumption_w))
+       avg(abs(model_w - actual_w)), avg(abs(baseline_w - actual_w))
 FROM step JOIN actual USING (start_at)
-WHERE known_at < start_at AND start_at >= (SELECT at FROM counted_from)
+WHERE known_at < start_at AND start_at >= (SELECT at FROM counted_from) AND actual_w IS NOT NULL
+      AND (%(target)s <> 'production_w' OR model_w <> 0 OR baseline_w <> 0)
 GROUP BY rung
 ORDER BY rung DESC
 """
@@ -62,6 +77,9 @@ ORDER BY rung DESC
 class Score(msgspec.Struct, frozen=True):
     """The model against one baseline, mean absolute errors of p50 in watts over `pairs` steps."""
 
+    kind: ForecastKind
+    target: ForecastTarget
+    step_s: float
     baseline: str
     issues: int
     pairs: int
@@ -73,7 +91,7 @@ class Score(msgspec.Struct, frozen=True):
 def score(
     connection: Connection, gateway: OwnedGateway, *, grid: str, solar: str | None, from_day: int
 ) -> list[Score]:
-    """The model against each baseline it can be compared with; none where nothing was forecast in time.
+    """The models against each baseline they can be compared with; none where nothing was forecast in time.
 
     Args:
         connection: to the database.
@@ -87,15 +105,20 @@ def score(
         "grid": grid,
         "solar": solar,
         "from_day": from_day,
-        "step": STEP_US,
         "baselines": list(BASELINES),
     }
     with connection.transaction():
         # The planner knows nothing of what unnest will give and would join 100,000 steps one by one:
         # half a minute where hashing takes a tenth of a second.
         connection.execute("SET LOCAL enable_nestloop = off")
-        found = connection.execute(_SCORE, parameters).fetchall()
-    return [
-        Score(baseline, issues, pairs, model_w, baseline_w, 1 - model_w / baseline_w if baseline_w else None)
-        for baseline, issues, pairs, model_w, baseline_w in found
-    ]
+        return [
+            Score(kind, target, step_s, baseline, issues, pairs, model_w, baseline_w, _skill(model_w, baseline_w))
+            for kind, target, step_s in connection.execute(_FIND_KINDS, parameters).fetchall()
+            for baseline, issues, pairs, model_w, baseline_w in connection.execute(
+                _SCORE, {**parameters, "kind": kind, "target": target, "step": round(step_s * US_PER_S)}
+            ).fetchall()
+        ]
+
+
+def _skill(model_w: float, baseline_w: float) -> float | None:
+    return 1 - model_w / baseline_w if baseline_w else None

@@ -46,8 +46,12 @@ def table(scores: "list[Score]", from_day: int) -> str:
     """The scores for people."""
     if not scores:
         return f"from day {from_day} on no model forecast was stored before its time beside a baseline\n"
-    lines = [f"{'p50 from day ' + str(from_day) + ' on':<22}{'steps':>9}{'MAE W':>10}{'model W':>10}{'skill':>8}"]
+    days = f"p50 from day {from_day} on"
+    lines = [f"{days:<18}{'of':<13}{'beside':<19}{'steps':>9}{'MAE W':>10}{'model W':>10}{'skill':>8}"]
     for one in scores:
         skill = "-" if one.skill is None else f"{one.skill:.1%}"
-        lines.append(f"{one.baseline:<22}{one.pairs:>9}{one.baseline_mae_w:>10.1f}{one.model_mae_w:>10.1f}{skill:>8}")
+        lines.append(
+            f"{one.kind:<18}{one.target.removesuffix('_w'):<13}{one.baseline:<19}"
+            f"{one.pairs:>9}{one.baseline_mae_w:>10.1f}{one.model_mae_w:>10.1f}{skill:>8}"
+        )
     return "\n".join(lines) + "\n"

@@ -50,12 +50,12 @@ TABLES = (
     Table(
         "forecasts",
         (
-            *("gateway_id", "issued_at", "recorded_at", "target", "rung", "bundle", "start_at", "step_s"),
-            *("p10_w", "p50_w", "p90_w"),
+            *("gateway_id", "issued_at", "recorded_at", "kind", "target", "rung", "bundle", "start_at", "step_s"),
+            *("p10_w", "p50_w", "p90_w", "p95_w", "peak_w"),
         ),
         """
-        SELECT gateway_id, issued_at, recorded_at, target, rung, bundle, start_at, step_s, to_json(p10), to_json(p50),
-               to_json(p90)
+        SELECT gateway_id, issued_at, recorded_at, kind, target, rung, bundle, start_at, step_s, to_json(p10),
+               to_json(p50), to_json(p90), to_json(p95), to_json(peak)
         FROM forecast JOIN gateway USING (gateway_id)
         WHERE organisation_id = %(organisation)s AND site_id = %(site)s
         ORDER BY gateway_id, issued_at, sequence

@@ -138,10 +138,15 @@ def _read_block(block: ReadingsBlock) -> Columns:
 
 
 def _check_forecast(forecast: ForecastRecord) -> None:
-    quantiles = (forecast.p10, forecast.p50, forecast.p90)
+    quantiles = [forecast.p10, forecast.p50, forecast.p90]
+    if forecast.p95 is not None:
+        quantiles.append(forecast.p95)
     if not forecast.p50 or any(len(quantile) != len(forecast.p50) for quantile in quantiles):
         raise RecordError("the quantiles of the forecast are empty or differ in length")
-    if any(abs(value) > INTEGER_MAX for quantile in quantiles for value in quantile):
+    peak = forecast.peak or []
+    if forecast.peak is not None and len(peak) != len(quantiles):
+        raise RecordError(f"the peak of the forecast has {len(peak)} quantiles, its steps have {len(quantiles)}")
+    if any(abs(value) > INTEGER_MAX for quantile in (*quantiles, peak) for value in quantile):
         raise RecordError("a value of the forecast is out of range")
 
 

@@ -38,9 +38,10 @@ FROM unnest(%b::bigint[], %b::bigint[], %b::double precision[], %b::bigint[], %b
 
 _INSERT_FORECAST: LiteralString = """
 INSERT INTO forecast (gateway_id, generation, sequence, recorded_at, issued_at, target, rung, bundle,
-                      start_at, step_s, p10, p50, p90)
+                      start_at, step_s, p10, p50, p90, kind, p95, peak)
 VALUES (%b, %b::uuid, %b, instant(%b), instant(%b), %b, %b, %b, instant(%b), %b,
-        %b::bigint[]::double precision[], %b::bigint[]::double precision[], %b::bigint[]::double precision[])
+        %b::bigint[]::double precision[], %b::bigint[]::double precision[], %b::bigint[]::double precision[],
+        %b, %b::bigint[]::double precision[], %b::bigint[]::double precision[])
 """
 
 _INSERT_ANOMALY: LiteralString = """
@@ -120,6 +121,9 @@ def _forecast(record: ForecastRecord) -> Row:
         record.p10,
         record.p50,
         record.p90,
+        record.kind,
+        record.p95,
+        record.peak,
     )
 
 

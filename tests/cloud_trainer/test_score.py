@@ -1,3 +1,4 @@
+import msgspec
 import psycopg
 import pytest
 
@@ -17,6 +18,10 @@ ISSUED_US = UtcUs(START_US + DAY_US)
 
 def forecast(rung: Rung, p50: list[int], *, issued_us: UtcUs = ISSUED_US) -> ForecastRecord:
     return ForecastRecord(issued_us, "consumption_w", rung, None, issued_us, STEP_US, p50, p50, p50)
+
+
+def energy(baseline: str, issues: int, pairs: int, model_w: float, baseline_w: float, skill: float) -> Score:
+    return Score("energy_forecast", "consumption_w", 900.0, baseline, issues, pairs, model_w, baseline_w, skill)
 
 
 def measured(step: int, grid_w: list[float], solar_w: list[float] | None) -> Record:
@@ -56,7 +61,7 @@ async def test_errors_are_those_computed_by_hand(dsn: str) -> None:
         [*ACTUAL, forecast("model", [0, 310, 480]), forecast("seasonal_naive", [0, 400, 440])],
     )
     # model: 10 and 20 W, baseline: 100 and 60 W; step 0 was over when the forecasts were stored
-    assert scored(dsn) == [Score("seasonal_naive", 1, 2, 15.0, 80.0, 1 - 15 / 80)]
+    assert scored(dsn) == [energy("seasonal_naive", 1, 2, 15.0, 80.0, 1 - 15 / 80)]
     assert scored(dsn, organisation="other") == [], "nor does anybody else see them"
 
 
@@ -115,3 +120,35 @@ async def test_a_site_without_solar_is_its_grid_meter(dsn: str) -> None:
 async def test_a_solar_meter_that_is_missing_leaves_nothing_to_compare(dsn: str) -> None:
     await fill(dsn, [measured(1, [300.0] * 5, None), forecast("model", [0, 3]), forecast("seasonal_naive", [0, 4])])
     assert scored(dsn, from_day=1) == []
+
+
+async def test_production_is_scored_against_what_the_panels_gave_and_by_day_alone(dsn: str) -> None:
+    made = [
+        msgspec.structs.replace(forecast(rung, p50), target="production_w")
+        for rung, p50 in (("model", [0, 30, 45, 0]), ("smart_persistence", [0, 20, 70, 0]))
+    ]
+    dark = measured(3, [450.0] * 5, [0.0] * 5)
+    inverter = measured(1, [450.0] * 5, [8.0] * 5)  # a little of its own: production is nothing
+    await fill(dsn, [ACTUAL[0], ACTUAL[1], inverter, ACTUAL[3], dark, *made])
+    (told,) = scored(dsn)
+    assert (told.kind, told.target, told.baseline) == ("energy_forecast", "production_w", "smart_persistence")
+    assert (told.pairs, told.model_mae_w, told.baseline_mae_w) == (2, (30 + 5) / 2, (20 + 20) / 2)
+    assert scored(dsn, solar=None) == [], "no meter tells what the panels gave"
+
+
+async def test_each_kind_is_scored_for_itself_on_its_own_steps(dsn: str) -> None:
+    step_us = STEP_US // 3
+    slow = [forecast("model", [0, 310, 480]), forecast("seasonal_naive", [0, 400, 440])]
+    fast = [
+        ForecastRecord(
+            *(ISSUED_US, "consumption_w", rung, None, ISSUED_US, step_us, p50, p50, p50, "load_prediction"),
+            *(p50, [max(p50)] * 4),
+        )
+        for rung, p50 in (("model", [0, 600, 599]), ("last_value", [0, 610, 620]))
+    ]
+    await fill(dsn, [*ACTUAL, power(ISSUED_US + step_us, [600.0] * 5, [0.0] * 5), *slow, *fast])
+    told = [(one.kind, one.step_s, one.baseline, one.pairs, one.model_mae_w) for one in scored(dsn)]
+    assert told == [
+        ("energy_forecast", 900.0, "seasonal_naive", 2, 15.0),
+        ("load_prediction", 300.0, "last_value", 1, 0.0),
+    ]

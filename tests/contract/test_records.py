@@ -1,6 +1,7 @@
 import random
 import tracemalloc
 import zlib
+from typing import get_args
 
 import msgspec
 import pytest
@@ -23,6 +24,7 @@ from gateway.contract.records import (
     ReadingsBlock,
     Record,
     RecordError,
+    Rung,
     StatusRecord,
     decode_record,
     encode_record,
@@ -63,13 +65,16 @@ RECORDS: st.SearchStrategy[Record] = st.one_of(
         ForecastRecord,
         issued_us=INSTANTS,
         target=st.sampled_from(["consumption_w", "production_w"]),
-        rung=st.sampled_from(["model", "seasonal_naive", "daily_naive", "last_value"]),
+        rung=st.sampled_from(get_args(Rung)),
         bundle=st.none() | TEXTS,
         start_us=INSTANTS,
         step_us=st.integers(1, 10**10),
         p10=st.lists(INTEGERS, max_size=4),
         p50=st.lists(INTEGERS, max_size=4),
         p90=st.lists(INTEGERS, max_size=4),
+        kind=st.sampled_from(["energy_forecast", "load_prediction"]),
+        p95=st.none() | st.lists(INTEGERS, max_size=4),
+        peak=st.none() | st.lists(INTEGERS, max_size=4),
     ),
     st.builds(
         AnomalyRecord,
@@ -268,3 +273,10 @@ def test_stamping_anew_and_back_again_leaves_the_record_as_it_was(record: Record
 def test_a_record_that_was_stamped_anew_can_be_stored_and_sent(record: Record, offset_us: int):
     moved = restamp(record, offset_us)
     assert decode_record(encode_record(moved)) == moved
+
+
+def test_a_forecast_of_a_gateway_that_knew_one_kind_is_read_as_that():
+    fields = ["forecast", 1, "consumption_w", "model", None, 1, 900, [1], [2], [3]]
+    record = decode_record(zlib.compress(msgspec.msgpack.encode(fields)))
+    assert isinstance(record, ForecastRecord)
+    assert (record.kind, record.p90, record.p95, record.peak) == ("energy_forecast", [3], None, None)

@@ -66,7 +66,10 @@ def one_of_each() -> list[Record]:
     at_us = START_US
     return [
         power(at_us, [100.0, 200.0], [-50.0, -60.0]),
-        ForecastRecord(at_us, "consumption_w", "model", "ab" * 32, at_us, STEP_US, [1, 2], [3, 4], [5, 60_000]),
+        ForecastRecord(
+            *(at_us, "consumption_w", "model", "ab" * 32, at_us, STEP_US, [1, 2], [3, 4], [5, 60_000]),
+            *("load_prediction", [6, 60_001], [2, 4, 60_000, 60_002]),
+        ),
         AnomalyRecord(at_us, "spike", "grid.active_power_w", at_us, 9e5, -100.0, None, "A spike."),
         DecisionRecord(at_us, "normal", "All is well.", "model", "ab" * 32, 12_000, None, 0),
         ModelReport(at_us, "activated", 2, "ab" * 32, "verified"),

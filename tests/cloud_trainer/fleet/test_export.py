@@ -65,6 +65,7 @@ async def test_values_and_instants_stand_as_the_gateway_told_them(dsn: str, tmp_
     assert (solar["minimum"], solar["maximum"], solar["quality"]) == ("-60", "-50", "0")
     (forecast,) = rows_of(tmp_path / "out", "forecasts")
     assert json.loads(forecast["p90_w"]) == [5, 60000]
+    assert (forecast["kind"], json.loads(forecast["peak_w"])) == ("load_prediction", [2, 4, 60000, 60002])
     (anomaly,) = rows_of(tmp_path / "out", "anomalies")
     assert (anomaly["expected_low"], anomaly["expected_high"]) == ("-100", "")
     readings = [

@@ -66,6 +66,11 @@ def test_a_series_that_stands_twice_in_a_block_is_refused() -> None:
         (1, {"p10": [1]}),
         (1, {"p10": [], "p50": [], "p90": []}),
         (1, {"p90": [1, 2**63]}),
+        (1, {"p95": [1]}),
+        (1, {"p95": [1, 2**63]}),
+        (1, {"p95": None}),  # and a peak of four quantiles
+        (1, {"peak": [1, 2, 3]}),
+        (1, {"peak": [1, 2, 3, -(2**63)]}),
         (1, {"step_us": -1}),
         (2, {"sentence": "a\0b"}),
         (2, {"since_us": 0}),
