@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-gateway setup-trainer demo fuzz hil test check nightly bench golden fix lock clean
+.PHONY: help setup setup-gateway setup-litert setup-trainer demo fuzz hil test test-litert check nightly bench golden fix lock clean
 
 # Every path is relative: the clone may lie in a folder whose name has a space.
 PY := .venv/bin/python
@@ -12,6 +12,24 @@ INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes -
 OURSELVES := -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 
 DEVICE := tests/firmware_bridge tests/contract tests/gateway
+
+# The other runtime, LiteRT: on Python 3.13 where there is one, with what a device with 3.13 installs; else, or with
+# PYTHON313= (nothing), on ours with LiteRT put in place of tflite-runtime.
+ifeq ($(origin PYTHON313),undefined)
+PYTHON313 := $(shell python3.13 -c 'import sys, venv, ensurepip; print(sys.executable)' 2>/dev/null)
+endif
+LITERT_PYTHON = $(or $(PYTHON313),$(PYTHON))
+LITERT_LOCK = $(if $(PYTHON313),locks/gateway-test.txt,locks/litert-test.txt)
+LITERT_READY = .venv-litert/.ready-$(if $(PYTHON313),3.13,3.11)
+# Where a model is run, and where numpy computes.
+RUNS_MODELS := $(addprefix tests/gateway/shell/,$(addsuffix .py,\
+	test_interpreter test_accept test_cold_check test_model_host test_host_process test_inference))
+COMPUTES := tests/contract tests/gateway/core
+define TEST_LITERT
+.venv-litert/bin/python -c 'import importlib.metadata as m, platform as p; print("LiteRT", m.version("ai-edge-litert"), "with numpy", m.version("numpy"), "on Python", p.python_version())'
+.venv-litert/bin/python -m pytest -q -n auto $(COMPUTES) -m "not slow and not nightly"
+.venv-litert/bin/python -m pytest -q $(RUNS_MODELS) -m "not nightly"
+endef
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -35,6 +53,17 @@ setup-gateway: .venv-gateway/.ready  ## the gateway part alone, as on the device
 	.venv-gateway/bin/python $(INSTALL) locks/gateway-test.txt
 	.venv-gateway/bin/python $(OURSELVES)
 	touch .venv-gateway/.ready
+
+setup-litert: $(LITERT_READY)  ## the gateway part with LiteRT, the runtime of Python 3.12 and newer, with pytest
+
+$(LITERT_READY): $(LITERT_LOCK) pyproject.toml tests/preflight.py
+	@$(PYTHON) tests/preflight.py
+	echo "setting up .venv-litert (the device's packages with LiteRT) on $$($(LITERT_PYTHON) --version) ..."
+	rm -rf .venv-litert
+	$(LITERT_PYTHON) -m venv .venv-litert
+	.venv-litert/bin/python $(INSTALL) $(LITERT_LOCK)
+	.venv-litert/bin/python $(OURSELVES)
+	touch $(LITERT_READY)
 
 setup-trainer: .venv-trainer/.ready  ## everything with TensorFlow (1.6 GB), for training
 
@@ -69,13 +98,17 @@ check: .venv/.ready  ## lint, types, contracts, pure tests: under a minute
 
 # What runs on the device is tested where there is nothing but what runs on the device.
 # Pure tests share the cores; those with processes, ports and clocks would make each other late.
-test: check .venv-gateway/.ready .venv-trainer/.ready  ## everything but the long tier
+test: check .venv-gateway/.ready $(LITERT_READY) .venv-trainer/.ready  ## everything but the long tier
 	@.venv-gateway/bin/python -m pytest -q -n auto $(DEVICE) -m "not slow and not pg and not tf and not nightly"
 	.venv-gateway/bin/python -m pytest -q $(DEVICE) -m "slow and not pg and not tf and not nightly"
+	$(TEST_LITERT)
 	$(PY) -m pytest -q -m "(slow or pg or data) and not tf and not nightly" $(DEVICE:%=--ignore=%)
 	$(PY) -m pytest -q hil
 	$(PY) -m tests.fuzz --seconds $(if $(CI),30,3)
 	.venv-trainer/bin/python -m pytest -q -m "tf and not nightly"
+
+test-litert: $(LITERT_READY)  ## the tests of contract and models with LiteRT alone: PYTHON313=python3.13
+	@$(TEST_LITERT)
 
 nightly: test  ## the long tier
 	@$(PY) -m pytest -q -m "nightly and not tf"
@@ -96,8 +129,9 @@ LOCK = .venv/bin/python -m uv pip compile --quiet --universal --python-version 3
 lock:  ## remake the lock files from pyproject.toml (needs uv)
 	$(LOCK) --extra gateway -o locks/gateway.txt
 	$(LOCK) locks/test.in --extra gateway -o locks/gateway-test.txt
+	$(LOCK) locks/test.in --extra gateway --override locks/litert.in -o locks/litert-test.txt
 	$(LOCK) --extra gateway --extra ingest --extra provisioning --extra dev -o locks/dev.txt
 	$(LOCK) --all-extras -o locks/trainer.txt
 
 clean:  ## remove what make made
-	rm -rf .venv .venv-gateway .venv-trainer .demo build dist
+	rm -rf .venv .venv-gateway .venv-litert .venv-trainer .demo build dist
