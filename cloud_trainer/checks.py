@@ -33,8 +33,10 @@ _NOISE_SHARE = 0.01
 POWER_W_MAX = 100e6
 # A breaker lets a fifth more through for longer than a step.
 _OVERLOAD_MAX = 1.2
-# A factor of a thousand, between days that differ by themselves.
-_JUMP_MIN, _JUMP_MAX = 300.0, 3_000.0
+# How much a day may differ from another one that it is said to be like, in decades.
+_LEVEL_DECADES, _SPREAD_DECADES = 0.2, 0.4
+# Each of so many with each of so many is a moment's work.
+_COMPARED_DAYS_MAX = 1_000
 # A site that rests on Sundays falls as deep each week; a wrong unit came once, and was perhaps put right.
 _JUMP_STRETCHES_MAX = 3
 # Part of a day in another unit stands out from what is usual by this.
@@ -168,22 +170,29 @@ def _check_days_of_another_unit(power: _Power) -> Iterator[Finding]:
     if len(days) < 2:
         return
     order = np.argsort(mean_w)
-    steps_up = np.diff(np.log10(mean_w[order]))
-    split = int(np.argmax(steps_up)) + 1
+    split = int(np.argmax(np.diff(np.log10(mean_w[order])))) + 1
     low, high = order[:split], order[split:]
-    level, spread = (float(np.median(one[high]) / np.median(one[low])) for one in (mean_w, spread_w))
-    if not (_JUMP_MIN <= level <= _JUMP_MAX and _JUMP_MIN <= spread <= _JUMP_MAX):
-        return
     is_high = len(high) <= len(low)
+    odd, others = (high, low) if is_high else (low, high)
+    # At its edges a stretch ends in mid-day.
+    if _same_but_for_a_thousand(mean_w, spread_w, odd, others) < 0.5:
+        return
     if power.target == "production_w" and not is_high:
         return  # snow lay on the panels
-    odd = np.zeros(len(days), dtype=np.bool_)
-    odd[high if is_high else low] = True
-    if len(runs(odd).first) <= _JUMP_STRETCHES_MAX:
-        which = "more" if is_high else "less"
-        first = power.day(int(np.flatnonzero(local_day == days[odd][0])[0]))
-        found = f"on {odd.sum()} days from {first} on it shows {level:,.0f} times {which} than on the others"
-        yield power.error("unit_jump", found, "bring all of it to one unit, or cut it there")
+    is_odd = np.zeros(len(days), dtype=np.bool_)
+    is_odd[odd] = True
+    if len(runs(is_odd).first) <= _JUMP_STRETCHES_MAX:
+        first = power.day(int(np.flatnonzero(local_day == days[is_odd][0])[0]))
+        found = f"on {len(odd)} days from {first} on it shows about 1,000 times {'more' if is_high else 'less'}"
+        yield power.error("unit_jump", f"{found} than on the others", "bring all of it to one unit, or cut it there")
+
+
+def _same_but_for_a_thousand(mean_w: F64, spread_w: F64, odd: I64, others: I64) -> float:
+    """Which share of the odd days is like some other day but for the unit."""
+    odd, others = (days[:: -(-len(days) // _COMPARED_DAYS_MAX)] for days in (odd, others))
+    level, spread = (np.abs(np.log10(one[odd, np.newaxis] / one[others])) for one in (mean_w, spread_w))
+    is_like = (np.abs(level - 3) <= _LEVEL_DECADES) & (np.abs(spread - 3) <= _SPREAD_DECADES)
+    return float(is_like.any(axis=-1).mean())
 
 
 def _daily(size_w: F64, known: Mask, local_day: I64, step_us: int) -> tuple[I64, F64, F64]:

@@ -89,9 +89,7 @@ def require_sites(selection: Selection) -> None:
     ]
     named = ", ".join(reasons[:_SHOWN_MAX]) + (" and others" if len(reasons) > _SHOWN_MAX else "") or "there are none"
     next_step = "do what the checks above say, or accept one by its name"
-    raise SettingError(
-        "--data", f"{len(reasons)} sites", f"none of them can be trained: {named or 'none'}", next_step
-    )
+    raise SettingError("--data", f"{len(reasons)} sites", f"none can be trained: {named or 'none'}", next_step)
 
 
 def read_minimum_days(given: Sequence[str]) -> MinimumDays:
