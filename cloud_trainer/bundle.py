@@ -1,52 +1,59 @@
-"""A trained model becomes a bundle: model, golden vectors, model card, manifest; and is proven.
+"""Trained models become a bundle: model files, golden vectors, model card, manifest; and it is proven.
 
-What the golden vectors expect is what Keras said: the cold check then proves the conversion, the
-runtime and the bundle in one go. Nothing here needs TensorFlow.
+What the golden vectors expect is what Keras said: the cold check then proves conversion, runtime and bundle
+in one go. Nothing here needs TensorFlow.
 """
 
 import hashlib
+import re
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from cloud_trainer.dataset import Windows
-from cloud_trainer.model_card import model_card
 from firmware_bridge.errors import SettingError
-from gateway.contract.inputs import CHANNEL_NAMES, CHANNELS, F32, HORIZON_STEPS, QUANTILES, input_digest
+from gateway.contract.forecast_spec import ForecastSpec
+from gateway.contract.inputs import F32, Inputs, input_digest
 from gateway.contract.manifest import (
     MANIFEST_NAME,
     BundleManifest,
     FileEntry,
+    ForecastTarget,
+    ForecastTask,
+    Form,
     GoldenCase,
     GoldenVectors,
     ModelEntry,
-    TensorSpec,
     Training,
     bundle_digest,
     encode_manifest,
+    forecast_inputs,
+    forecast_name,
+    forecast_output,
 )
 
-MODEL_NAME = "energy_forecast.tflite"
-GOLDEN_NAME = "golden.json"
 CARD_NAME = "model_card.md"
-BUNDLE_NAMES = (MODEL_NAME, GOLDEN_NAME, CARD_NAME, MANIFEST_NAME)
-# Cases that travel with the bundle; the conversion itself is proven on more.
-GOLDEN_CASES = 8
-PROOF_CASES = 200
-# In units of the site's own spread. Both runtimes agree to 1e-5 here; a wrong weight shows at 1e-2.
-TOLERANCE = 1e-4
+# Cases of each model that travel with the bundle: 25 kB each for a day ahead.
+GOLDEN_CASES = 4
 GATEWAY_MIN = "0.1.0"
 # The cold check takes a second; a model that hangs it is not for a gateway.
 PROVE_S_MAX = 60.0
-# Golden inputs are rounded to be short in the file; the expected outputs are those of the rounded.
+# How far a form may be from Keras, in units of the site's own spread. Float32 differs by the order of its sums,
+# float16 by the digits its weights lose, int8 by a few of 256 levels of its output.
+WORST_MAX: dict[Form, float] = {"float32": 1e-3, "float16": 2e-2, "int8": 0.5}
+# Runtimes and processors differ by no more than this, however close this one came to Keras.
+_TOLERANCE_MIN: dict[Form, float] = {"float32": 1e-4, "float16": 2e-3, "int8": 0.1}
+_TOLERANCE_MAX = 0.5
+# Golden inputs are rounded before Keras is asked (`convert`); these are digits of the text alone.
 _INPUT_DECIMALS, _OUTPUT_DECIMALS = 4, 6
-
-# What the step-MLP is made of once it is converted; the acceptance compares.
-_OPERATORS = ["ADD", "FULLY_CONNECTED"]
-_KNOWN_COLUMNS = [column for column, name in enumerate(CHANNEL_NAMES) if name.endswith("_known")]
+# What this module writes, of this and of earlier contracts.
+_OURS = re.compile(
+    r"(manifest\.json|model_card\.md|golden\.json|(energy_forecast|load_prediction)\w*(\.tflite|_golden\.json))(\.new)?"
+)
 
 
 class ProofError(Exception):
@@ -63,24 +70,41 @@ class Verdict(msgspec.Struct, frozen=True):
     worst_difference: float | None
 
 
-def golden_inputs(windows: Windows, count: int) -> F32:
-    """`count` inputs `[count, HORIZON_STEPS, CHANNELS]` over seasons and levels; three in eight have gaps."""
-    has_gaps = (windows.inputs[..., _KNOWN_COLUMNS] == 0).any(axis=(-2, -1))
-    gapped = _spread(windows.where(has_gaps), count * 3 // 8)
-    chosen = np.concatenate([_spread(windows.where(~has_gaps), count - len(gapped)), gapped])
-    return np.asarray(np.round(chosen, _INPUT_DECIMALS))
+@dataclass(frozen=True, slots=True)
+class BundledModel:
+    """One model as it goes into a bundle."""
+
+    spec: ForecastSpec
+    target: ForecastTarget
+    data: bytes
+    form: Form
+    form_reason: str
+    operators: list[str]
+    cases: list[GoldenCase]
+    tolerance: float
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """How the model host is asked for it."""
+        return forecast_name(self.spec, self.target)
 
 
-def golden_cases(inputs: F32, outputs: F32) -> list[GoldenCase]:
-    """Inputs and what Keras said to them, as flat lists of short numbers."""
+def golden_cases(inputs: Inputs, said: F32) -> list[GoldenCase]:
+    """Inputs `[n, ...]` and what Keras said to them, as flat lists of short numbers."""
     return [
-        GoldenCase(_short(case, _INPUT_DECIMALS), _short(output, _OUTPUT_DECIMALS))
-        for case, output in zip(inputs, outputs, strict=True)
+        GoldenCase([_short(tensor[row], _INPUT_DECIMALS) for tensor in inputs], _short(output, _OUTPUT_DECIMALS))
+        for row, output in enumerate(said)
     ]
 
 
+def golden_tolerance(form: Form, worst: float) -> float:
+    """The tolerance for golden vectors of which the worst differs by `worst` from Keras on this machine."""
+    return float(f"{min(max(2 * worst, _TOLERANCE_MIN[form]), _TOLERANCE_MAX):.2g}")
+
+
 def write_bundle(
-    folder: Path, model: bytes, cases: list[GoldenCase], training: Training, *, created_us: int, release: int = 0
+    folder: Path, models: Sequence[BundledModel], training: Training, card: str, *, created_us: int, release: int = 0
 ) -> str:
     """Put the bundle into `folder`, replacing one that is there; return its digest.
 
@@ -89,17 +113,32 @@ def write_bundle(
     """
     check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    files = {
-        MODEL_NAME: model,
-        GOLDEN_NAME: msgspec.json.encode(cases) + b"\n",
-        CARD_NAME: model_card(training, model_bytes=len(model)).encode(),
-    }
-    manifest = encode_manifest(_manifest(files, training, created_us, release))
+    files = {CARD_NAME: card.encode()}
+    for model in models:
+        files[f"{model.name}.tflite"] = model.data
+        files[_golden_name(model)] = msgspec.json.encode(model.cases) + b"\n"
+    manifest = encode_manifest(
+        BundleManifest(
+            schema=2,
+            release=release,
+            created_us=created_us,
+            gateway_min=GATEWAY_MIN,
+            input_digest=input_digest(),
+            files={name: FileEntry(hashlib.sha256(data).hexdigest(), len(data)) for name, data in files.items()},
+            models=[_entry(model) for model in models],
+            golden=[GoldenVectors(model.name, _golden_name(model), model.tolerance) for model in models],
+            training=training,
+        )
+    )
     # The manifest goes last: a bundle cut short in between is refused by its hashes.
-    for name, data in (*files.items(), (MANIFEST_NAME, manifest)):
+    files[MANIFEST_NAME] = manifest
+    for name, data in files.items():
         draft = folder / f"{name}.new"
         draft.write_bytes(data)
         draft.replace(folder / name)
+    for older in folder.glob("*"):
+        if older.name not in files:
+            older.unlink()
     return bundle_digest(manifest)
 
 
@@ -111,24 +150,35 @@ def check_folder(folder: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise SettingError("--out", str(folder), "is not a folder", "name a new one")
-    strangers = sorted({entry.name for entry in folder.glob("*")} - set(BUNDLE_NAMES))
+    strangers = sorted(
+        entry.name for entry in folder.glob("*") if not (_OURS.fullmatch(entry.name) and entry.is_file())
+    )
     if strangers:
         raise SettingError(
             "--out", str(folder), f"holds {strangers[0]}, which is no part of a bundle", "name a new one"
         )
 
 
-def prove(folder: Path) -> Verdict:
+def prove(folder: Path, *, any_cadence: bool = False, python: str = sys.executable) -> Verdict:
     """The verdict of the production acceptance, run as the program that the gateway runs.
+
+    Args:
+        folder: the bundle.
+        any_cadence: for evaluation: its models may be of steps that no gateway asks for.
+        python: an interpreter with our gateway and a runtime: there are two runtimes, and both must accept.
 
     Raises:
         ProofError: it refuses the bundle, or did not end by itself.
     """
-    command = [sys.executable, "-m", "gateway", "accept", str(folder), "--json"]
+    command = [python, "-m", "gateway", "accept", str(folder), "--json"]
+    if any_cadence:
+        command.append("--any-cadence")
     try:
         ended = subprocess.run(command, capture_output=True, timeout=PROVE_S_MAX, check=False)
     except subprocess.TimeoutExpired as error:
         raise ProofError(f"the acceptance took more than {PROVE_S_MAX:g} s and was killed") from error
+    except OSError as error:
+        raise ProofError(f"the acceptance cannot be started with {python}: {error.strerror}") from error
     try:
         verdict = msgspec.json.decode(ended.stdout, type=Verdict)
     except msgspec.MsgspecError as error:
@@ -138,46 +188,36 @@ def prove(folder: Path) -> Verdict:
     return verdict
 
 
-def _manifest(files: dict[str, bytes], training: Training, created_us: int, release: int) -> BundleManifest:
-    return BundleManifest(
-        schema=1,
-        release=release,
-        created_us=created_us,
-        gateway_min=GATEWAY_MIN,
-        input_digest=input_digest(),
-        files={name: FileEntry(hashlib.sha256(data).hexdigest(), len(data)) for name, data in files.items()},
-        models=[
-            ModelEntry(
-                kind="energy_forecast",
-                file=MODEL_NAME,
-                input=TensorSpec(
-                    [1, HORIZON_STEPS, CHANNELS],
-                    "float32",
-                    "per 15-min step ahead: channels of gateway.contract.inputs, powers as (W - anchor) / scale",
-                ),
-                output=TensorSpec(
-                    [1, HORIZON_STEPS, len(QUANTILES)],
-                    "float32",
-                    "average power of each step, quantiles 0.1, 0.5, 0.9, as (W - anchor) / scale",
-                ),
-                operators=_OPERATORS,
-            )
-        ],
-        golden=[GoldenVectors("energy_forecast", GOLDEN_NAME, TOLERANCE)],
-        training=training,
+def _is_ours(entry: Path) -> bool:
+    return _OURS.fullmatch(entry.name) is not None and entry.is_file()
+
+
+def _entry(model: BundledModel) -> ModelEntry:
+    spec = model.spec
+    return ModelEntry(
+        kind=spec.kind,
+        file=f"{model.name}.tflite",
+        inputs=forecast_inputs(spec),
+        output=forecast_output(spec),
+        operators=model.operators,
+        form=model.form,
+        form_reason=model.form_reason,
+        task=ForecastTask(
+            target=model.target,
+            step_us=spec.step_us,
+            horizon_steps=spec.horizon_steps,
+            quantiles=list(spec.quantiles),
+            has_peak=spec.has_peak,
+            recent_steps=spec.recent_steps,
+        ),
+        metrics=model.metrics,
     )
 
 
-def _spread(windows: Windows, count: int) -> F32:
-    """Inputs that differ as much as `count` can: the year in equal parts, and of each part another level."""
-    by_season = np.argsort(windows.issued_us, kind="stable")
-    rows = np.zeros(min(count, len(windows)), dtype=np.int64)
-    for part, season in enumerate(np.array_split(by_season, len(rows)) if len(rows) else ()):
-        by_level = season[np.argsort(windows.scale_w[season], kind="stable")]
-        # Steps of the golden ratio visit low, middle and high levels alike.
-        rows[part] = by_level[int(len(by_level) * (part * 0.618034 % 1.0))]
-    return windows.inputs[rows]
+def _golden_name(model: BundledModel) -> str:
+    return f"{model.name}_golden.json"
 
 
 def _short(values: F32, decimals: int) -> list[float]:
-    return [round(float(value), decimals) for value in values.ravel()]
+    # Not round(): the text of 0.1 as float32 is 0.10000000149011612.
+    return [float(one) for one in np.round(values.astype(np.float64).ravel(), decimals)]

@@ -16,7 +16,6 @@ from gateway.core.daylight import is_daylight
 from gateway.core.past import Past
 from gateway.core.scores import Scores, score
 
-
 # What skill is measured against: the better of yesterday and last week, and of panels the sky as it is now.
 YARDSTICKS: Mapping[ForecastTarget, tuple[Baseline, ...]] = {
     "consumption_w": ("daily_naive", "seasonal_naive"),
@@ -31,11 +30,13 @@ class Judged:
     spec: ForecastSpec
     target: ForecastTarget
     windows: Windows
-    baselines_w: dict[str, F64]  # of each, `[n, rows]`
+    baselines_w: dict[Baseline, F64]  # of each, `[n, rows]`
     counts: Mask  # [n, rows]: known, and for production in daylight
     daylight: Mask | None  # [n, rows]; None: the hour does not matter
     day: I64  # [n], of the site's own calendar
     train_sd_w: float
+    # the baselines know so many days alone, as at a site that is new; None: all
+    known_days: float | None = None
 
     def where(self, rows: Mask) -> "Judged":
         """Some of these windows."""
@@ -48,6 +49,7 @@ class Judged:
             None if self.daylight is None else self.daylight[rows],
             self.day[rows],
             self.train_sd_w,
+            self.known_days,
         )
 
     def meant_w(self, scaled: F32 | F64) -> F64:
@@ -100,17 +102,17 @@ def judged(
         day[members] = (issued_us + utc_offset_us(issued_us, site.zone)) // DAY_US
         for first in range(0, len(members), CHUNK_WINDOWS):
             some = members[first : first + CHUNK_WINDOWS]
-            past = _past(spec, site, target, windows.issued_us[some], known_days)
+            past = past_of(spec, site, target, windows.issued_us[some], known_days)
             for name, said in baselines_w.items():
                 said[some] = median_w(name, spec, past)
             if target == "production_w":
                 daylight[some] = is_daylight(spec, past)
     counts = np.isfinite(windows.targets) & daylight
     shown = daylight if target == "production_w" else None
-    return Judged(spec, target, windows, baselines_w, counts, shown, day, train_sd_w)
+    return Judged(spec, target, windows, baselines_w, counts, shown, day, train_sd_w, known_days)
 
 
-def _past(
+def past_of(
     spec: ForecastSpec, site: SiteSeries, target: ForecastTarget, issued_us: I64, known_days: float | None
 ) -> Past:
     """The histories that end at these instants."""

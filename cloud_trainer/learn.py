@@ -4,7 +4,7 @@ Needs TensorFlow, and is the only module of training that does.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from tensorflow import keras
 
 from cloud_trainer.nlinear import Ridge
 from cloud_trainer.towers import Towers, begun, tail_of, with_ridge
+from cloud_trainer.train import Lesson
 from cloud_trainer.windows import Windows
 from gateway.contract.forecast_spec import ForecastSpec
 
@@ -20,19 +21,6 @@ from gateway.contract.forecast_spec import ForecastSpec
 MEAN_DECAY = 0.995
 # Steps between two lines of progress.
 _SAY_EVERY = 500
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lesson:
-    """What decides how towers are taught."""
-
-    towers: int = 3
-    width: int = 64
-    batch_windows: int = 32
-    batches: int = 1_200
-    learning_rate: float = 3e-3
-    # what a step's rate has fallen to at the end, along a cosine
-    rate_end_share: float = 0.01
 
 
 def learn(

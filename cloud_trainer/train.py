@@ -1,140 +1,311 @@
-"""Training the forecaster: config, data, model, loop, report. Read it from top to bottom.
+"""Training one forecaster: config, data, model, loop, report. Read it from top to bottom.
 
-Needs TensorFlow. Nothing here knows of TensorFlow Lite (`convert`) or of bundles (`bundle`).
+Several candidates compete on the validation part: a ridge in closed form, towers of a step-MLP taught with
+several seeds, their blend, and the naive forecasts that each of them has to beat; where asked for, the
+recurrent network that the first designs of this project used. What wins is taught again on training and
+validation part together, and is judged on the test part, that nothing was chosen by.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-import tensorflow as tf
-from tensorflow import keras
 
-from cloud_trainer.dataset import Split, Windows, home, split, workshop
-from cloud_trainer.evaluate import judge
-from cloud_trainer.models import pinball, step_mlp
-from gateway.contract.inputs import F32
+from cloud_trainer.judge import YARDSTICKS, Judged, judged
+from cloud_trainer.nlinear import LAMBDAS, Ridge, ridge
+from cloud_trainer.nlinear import Windows as RidgeWindows
+from cloud_trainer.point import with_band
+from cloud_trainer.series import SiteSeries
+from cloud_trainer.towers import Forecaster
+from cloud_trainer.windows import Windows, joined, origins, windows
+from firmware_bridge.clock import SystemClock
+from gateway.contract.forecast_spec import ForecastSpec
+from gateway.contract.inputs import F64
+from gateway.contract.manifest import ForecastTarget
+from gateway.core.scores import Scores, better_share
 
 Say = Callable[[str], None]
+
+# --- config: everything that decides what comes out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """How towers are taught."""
+
+    towers: int = 4
+    width: int = 32
+    batch_windows: int = 32
+    batches: int = 1_200
+    learning_rate: float = 3e-3
+    # what the rate has fallen to at the end, along a cosine
+    rate_end_share: float = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
-    """Everything that decides what comes out."""
+    """What is trained, on how much of the data, and which candidates compete."""
 
-    homes: int
-    days: int
-    seed: int
-    epochs: int = 12
-    batch_windows: int = 64
-    learning_rate: float = 3e-3
+    spec: ForecastSpec
+    target: ForecastTarget
+    lesson: Lesson
+    # the first one ships; the others tell how much is chance
+    seeds: tuple[int, ...] = (1, 2, 3)
+    # of the time of each site; the rest is the test part
+    train_share: float = 0.7
+    validation_share: float = 0.1
+    # at most so many days are kept from teaching to judge by; None: all of the rest
+    test_days_max: float | None = None
+    windows_max: int = 12_000
+    judged_max: int = 3_000
+    with_lstm: bool = False
 
-    @property
-    def workshops(self) -> int:
-        """Businesses beside the homes: half as many, so that the model knows working days."""
-        return self.homes // 2
+
+def usual_config(spec: ForecastSpec, target: ForecastTarget, *, batches_share: float = 1.0) -> TrainConfig:
+    """What serves sites we have seen. Short horizons have few rows a window: they need more of them."""
+    if spec.kind == "energy_forecast":
+        lesson, windows_max = Lesson(), 12_000
+    else:
+        lesson, windows_max = Lesson(batches=6_000, batch_windows=64), 40_000
+    lesson = replace(lesson, batches=max(1, round(lesson.batches * batches_share)))
+    return TrainConfig(spec=spec, target=target, lesson=lesson, windows_max=windows_max)
 
 
-# One site in five is never learnt from; of the others, the last three tenths of their time.
-TEST_EVERY = 5
-TRAIN_SHARE = 0.7
-# Two passes tell whether everything fits together.
-QUICK_EPOCHS = 2
+# How much of the towers' median is blended with how much of the ridge's.
+BLEND_WEIGHTS = tuple(step / 10 for step in range(11))
+# A site's first days tell too little; from here on a window is worth learning from.
+FIRST_DAYS = 2
+# Better than chance: the share of resampled histories in which the chosen one beats a naive forecast.
+BETTER_SHARE_MIN = 0.95
+
+
+# --- data: three parts of each site's time, a horizon apart
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """Windows to learn from, to choose by, and to judge by; and where the parts of each site begin and end."""
+
+    sites: Sequence[SiteSeries]
+    train: Windows
+    validation: Windows
+    test: Windows
+    train_sd_w: float
+
+
+def split(config: TrainConfig, sites: Sequence[SiteSeries]) -> Split:
+    """Each site's time in three: what is learnt from ends a horizon before what is chosen by."""
+    spec, share = config.spec, 1 / len(sites)
+    parts: list[list[Windows]] = [[], [], []]
+    spread_w = []
+    for number, site in enumerate(sites):
+        steps = len(site)
+        tested = steps * (1 - config.train_share - config.validation_share)
+        if config.test_days_max is not None:
+            tested = min(tested, config.test_days_max * spec.day_steps)
+        end = int(steps - tested)
+        middle = int(end * config.train_share / (config.train_share + config.validation_share))
+        spread_w.append(np.nanstd(site.power_w(config.target)[:middle]))
+        bounds = (
+            (FIRST_DAYS * spec.day_steps, middle, config.windows_max),
+            (middle + spec.horizon_steps, end, config.judged_max),
+            (end, steps, config.judged_max),
+        )
+        for part, (first, last, most) in zip(parts, bounds, strict=True):
+            at = origins(spec, first, last, max(1, int(most * share)))
+            part.append(windows(spec, site, config.target, at, number=number))
+    train, validation, test = (joined(part) for part in parts)
+    return Split(sites, train, validation, test, float(np.mean(spread_w)))
+
+
+# --- model: candidates on the validation part
 
 
 @dataclass(frozen=True, slots=True)
+class Row:
+    """One candidate, or a naive forecast: what it scored on the validation and on the test part, seed by seed."""
+
+    name: str
+    is_naive: bool
+    validation: list[Scores]
+    test: list[Scores]
+    train_s: float = 0.0
+    parameters: int | None = None
+    # the share of resampled test histories in which the chosen one is better
+    beaten_share: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Trained:
-    """What a run leaves. Metrics are those of sites it has never seen; examples those it chose by."""
+    """What a run leaves. Without a forecaster nothing was better than the naive forecasts: they speak."""
 
-    model: keras.Model
-    examples: Windows
-    metrics: dict[str, float]
-    first_us: int
-    last_us: int
+    config: TrainConfig
+    data: Split
+    forecaster: Forecaster | None
+    chosen: str
+    reason: str
+    rows: list[Row]
+    validation: Judged
+    test: Judged
+    train_s: float
+    notes: list[str] = field(default_factory=list)
 
-    def predict(self, inputs: F32) -> F32:
-        """The model's output in scaled units."""
-        return _predict(self.model, inputs)
 
+def train(config: TrainConfig, sites: Sequence[SiteSeries], say: Say) -> Trained:
+    """Train on `sites`, whose steps are those of the spec; the same config and data give the same weights."""
+    from cloud_trainer.learn import learn  # TensorFlow takes seconds to load, and not everybody has it
 
-def train(config: TrainConfig, weights: Path, say: Say) -> Trained:
-    """Train a forecaster on generated sites and judge it on sites it has never seen.
-
-    Args:
-        config: what to do.
-        weights: where to write the best weights, ending in `.weights.h5`.
-        say: takes one line of progress.
-    """
-    # --- the same seed gives the same weights on the same machine
-    keras.utils.set_random_seed(config.seed)
-    tf.config.experimental.enable_op_determinism()
-    rng = np.random.default_rng(config.seed)
-    say(f"seed {config.seed}, TensorFlow {tf.__version__}, numpy {np.__version__}")
-
-    # --- data: seeds of sites lie apart for each seed of training
-    first = config.seed * 1_000_000
-    sites = [home(first + number, config.days) for number in range(config.homes)]
-    sites += [workshop(first + number, config.days) for number in range(config.workshops)]
-    data = split(sites, test_every=TEST_EVERY, train_share=TRAIN_SHARE, rng=rng)
+    clock = SystemClock()
+    started_s = clock.monotonic_s()
+    spec = config.spec
+    data = split(config, sites)
     say(
-        f"{config.homes} homes and {config.workshops} workshops, {config.days} days each; windows: "
-        f"{len(data.train)} to train, {len(data.validation)} to choose, {len(data.test)} of unseen sites to judge"
+        f"  {len(sites)} sites; windows: {len(data.train)} to learn from, {len(data.validation)} to choose by, "
+        f"{len(data.test)} to judge by; seeds {', '.join(map(str, config.seeds))}"
+    )
+    validation, test = (
+        judged(spec, sites, config.target, part, data.train_sd_w) for part in (data.validation, data.test)
+    )
+    line = fit_ridge(data)
+    say(f"  ridge: penalty {line.lam:g}, {clock.monotonic_s() - started_s:.0f} s")
+
+    # --- loop: the same towers from several beginnings
+    taught, tower_s = [], []
+    for seed in config.seeds:
+        began_s = clock.monotonic_s()
+        towers = learn(spec, data.train, line, config.lesson, seed, say)
+        tower_s.append(clock.monotonic_s() - began_s)
+        taught.append(Forecaster(spec, line, towers, weight=1.0))
+        say(f"  towers, seed {seed}: {towers.parameters} weights, {tower_s[-1]:.0f} s")
+    weight, losses = choose_weight(taught, validation)
+    say("  blend: " + ", ".join(f"{one:g}: {loss:.4f}" for one, loss in zip(BLEND_WEIGHTS, losses, strict=True)))
+
+    # --- report: everybody's row stays
+    rows = naive_rows(validation, test)
+    rows.append(_ridge_row(line, data, validation, test))
+    for name, at in (("step_mlp", 1.0), ("blend", weight)):
+        members = [one.blended(at) for one in taught]
+        rows.append(
+            Row(
+                name,
+                is_naive=False,
+                validation=[validation.scores(validation.meant_w(one.predict(data.validation))) for one in members],
+                test=[test.scores(test.meant_w(one.predict(data.test))) for one in members],
+                train_s=float(np.mean(tower_s)),
+                parameters=taught[0].towers.parameters + line.weights.size,
+            )
+        )
+    if config.with_lstm:
+        from cloud_trainer.lstm import lstm_row
+
+        rows.append(lstm_row(config, data, validation, test, say))
+    chosen, reason = verdict(validation, taught[0].blended(weight), weight, rows)
+    if not chosen:
+        return Trained(config, data, None, chosen, reason, rows, validation, test, clock.monotonic_s() - started_s)
+
+    # --- once more, with what was chosen, on all that may be learnt from
+    both = joined([data.train, data.validation])
+    more = len(both) / len(data.train)
+    line = ridge(both.recent, both.targets, (line.lam,), RidgeWindows(both.recent[:1], both.targets[:1]))
+    lesson = replace(config.lesson, batches=round(config.lesson.batches * more))
+    towers = learn(spec, both, line, lesson, config.seeds[0], say)
+    forecaster = Forecaster(spec, line, towers, weight)
+    rows = beaten(rows, forecaster, test)
+    return Trained(config, data, forecaster, chosen, reason, rows, validation, test, clock.monotonic_s() - started_s)
+
+
+def fit_ridge(data: Split) -> Ridge:
+    """The ridge whose penalty serves the validation part best."""
+    chosen_by = RidgeWindows(data.validation.recent, data.validation.targets)
+    return ridge(data.train.recent, data.train.targets, LAMBDAS, chosen_by)
+
+
+def choose_weight(taught: Sequence[Forecaster], validation: Judged) -> tuple[float, list[float]]:
+    """The weight of the towers with the least pinball loss over all seeds, and the loss of every weight, in W."""
+    losses = [
+        float(
+            np.mean(
+                [
+                    validation.scores(validation.meant_w(one.blended(at).predict(validation.windows))).pinball_w
+                    for one in taught
+                ]
+            )
+        )
+        for at in BLEND_WEIGHTS
+    ]
+    return BLEND_WEIGHTS[int(np.argmin(losses))], losses
+
+
+def naive_rows(validation: Judged, test: Judged) -> list[Row]:
+    """What the naive forecasts score: medians alone, with the band of their errors on the validation part."""
+    rows = []
+    for name in validation.baselines_w:
+        spread = with_band(validation, validation.baselines_w[name])
+        rows.append(
+            Row(
+                name,
+                is_naive=True,
+                validation=[validation.scores(spread(validation.baselines_w[name], validation))],
+                test=[test.scores(spread(test.baselines_w[name], test))],
+            )
+        )
+    return rows
+
+
+def _ridge_row(line: Ridge, data: Split, validation: Judged, test: Judged) -> Row:
+    said = [part.restored(line.predict(part.recent)) for part in (data.validation, data.test)]
+    spread = with_band(validation, said[0])
+    return Row(
+        "ridge",
+        is_naive=False,
+        validation=[validation.scores(spread(said[0], validation))],
+        test=[test.scores(spread(said[1], test))],
+        parameters=line.weights.size + line.bias.size,
     )
 
-    # --- model and loop: the epoch that is best on later days of the known sites is kept
-    model = step_mlp()
-    say(f"{model.count_params()} parameters, {config.epochs} epochs")
-    _fit(model, data, config, weights, rng, say)
-    model.load_weights(weights)
 
-    # --- report: unseen sites, whole and two days after a cold start
-    metrics = _judged(model, data.test)
-    cold = _judged(model, data.test_cold)
-    metrics |= {f"cold_{name}": cold[name] for name in ("mae", "skill_daily", "skill_weekly", "coverage_80")}
-    for kind, is_kind in (("homes", data.test.site < config.homes), ("workshops", data.test.site >= config.homes)):
-        part = _judged(model, data.test.where(is_kind))
-        metrics |= {f"{kind}_{name}": part[name] for name in ("skill_daily", "skill_weekly")}
-    for name, value in metrics.items():
-        say(f"  {name:24} {value:10.4f}")
-    issued_us = data.train.issued_us
-    return Trained(model, data.validation, metrics, int(issued_us.min()), int(issued_us.max()))
+def verdict(validation: Judged, winner: Forecaster, weight: float, rows: Sequence[Row]) -> tuple[str, str]:
+    """Which candidate ships and why; an empty name when none is better than the naive forecasts beyond chance."""
+    name = {0.0: "ridge", 1.0: "step_mlp"}.get(weight, "blend")
+    naive = min((row for row in rows if row.is_naive), key=lambda row: row.validation[0].mae_w)
+    error = absolute_errors(validation, validation.meant_w(winner.predict(validation.windows)))
+    other = absolute_errors_of(validation, validation.baselines_w[naive.name])
+    share = better_share(error, other, validation.day, np.random.default_rng(0))
+    reason = (
+        f"{name} has the least pinball loss on the validation part (towers weigh {weight:g}, ridge {1 - weight:g}) "
+        f"and is better than {naive.name} in {share:.0%} of resampled histories"
+    )
+    if share >= BETTER_SHARE_MIN:
+        return name, reason
+    return "", f"{reason}, less than {BETTER_SHARE_MIN:.0%}: the naive forecasts speak"
 
 
-def _fit(
-    model: keras.Model, data: Split, config: TrainConfig, weights: Path, rng: np.random.Generator, say: Say
-) -> None:
-    """Adam with a rate that falls along a cosine; writes the best weights to `weights`."""
-    steps = len(data.train) // config.batch_windows
-    schedule = keras.optimizers.schedules.CosineDecay(config.learning_rate, steps * config.epochs)
-    optimizer = keras.optimizers.Adam(schedule)
-
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]  # TensorFlow has no types
-    def step(inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        with tf.GradientTape() as tape:
-            loss = pinball(targets, model(inputs, training=True))
-        gradients = tape.gradient(loss, model.trainable_variables)
-        optimizer.apply(gradients, model.trainable_variables)
-        return loss
-
-    best = np.inf
-    for epoch in range(config.epochs):
-        order = rng.permutation(len(data.train))[: steps * config.batch_windows]
-        losses = [
-            step(data.train.inputs[rows], data.train.targets[rows])
-            for rows in order.reshape(steps, config.batch_windows)
-        ]
-        choosing = _judged(model, data.validation)["pinball"]
-        say(f"  epoch {epoch + 1:2}: pinball {np.mean(losses):.4f} learning, {choosing:.4f} choosing")
-        if choosing < best:
-            best = choosing
-            model.save_weights(weights, overwrite=True)
+def beaten(rows: Sequence[Row], forecaster: Forecaster, test: Judged) -> list[Row]:
+    """The rows of the naive forecasts with how often, on the test part, what ships is better."""
+    error = absolute_errors(test, test.meant_w(forecaster.predict(test.windows)))
+    found = []
+    for row in rows:
+        share = None
+        if row.name in test.baselines_w:
+            other = absolute_errors_of(test, test.baselines_w[row.name])
+            share = better_share(error, other, test.day, np.random.default_rng(0))
+        found.append(replace(row, beaten_share=share))
+    return found
 
 
-def _judged(model: keras.Model, windows: Windows) -> dict[str, float]:
-    return judge(windows, _predict(model, windows.inputs))
+def absolute_errors(part: Judged, quantiles_w: F64) -> F64:
+    """Absolute errors of the median, W, NaN where a step does not count; `[n, horizon_steps]`."""
+    return absolute_errors_of(part, quantiles_w[..., part.spec.median])
 
 
-def _predict(model: keras.Model, inputs: F32) -> F32:
-    output: F32 = model.predict(inputs, batch_size=512, verbose=0)
-    return output
+def absolute_errors_of(part: Judged, median_w: F64) -> F64:
+    """As `absolute_errors`, of medians `[n, rows]`."""
+    error = np.where(part.counts, np.abs(median_w - part.windows.actual_w), np.nan)
+    return np.asarray(error[:, : part.spec.horizon_steps])
+
+
+def best_yardstick(part: Judged) -> str:
+    """The naive forecast that skill is measured against on this part."""
+    return min(
+        YARDSTICKS[part.target], key=lambda name: float(np.nanmean(absolute_errors_of(part, part.baselines_w[name])))
+    )

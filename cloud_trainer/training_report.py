@@ -8,22 +8,15 @@ from typing import Literal
 
 import msgspec
 
+from cloud_trainer.finding import Finding
 from cloud_trainer.form import FormTrial
 from gateway.contract.forecast_spec import ForecastKind
 from gateway.contract.manifest import ForecastTarget, Form
 from gateway.core.scores import Scores
 
 
-class NamedCheck(msgspec.Struct, frozen=True):
-    """One thing that was asked of a site's data, and what was found."""
-
-    name: str
-    ok: bool
-    found: str
-
-
 class SiteReport(msgspec.Struct, frozen=True):
-    """One site of the data: from when to when, and whether it could be used."""
+    """One site of the data: from when to when, whether it could be used, and what checks found."""
 
     name: str
     organisation: str
@@ -33,7 +26,7 @@ class SiteReport(msgspec.Struct, frozen=True):
     step_us: int
     targets: list[ForecastTarget]
     is_used: bool
-    checks: list[NamedCheck]
+    findings: list[Finding]
 
 
 class Part(msgspec.Struct, frozen=True):
