@@ -18,6 +18,7 @@ from firmware_bridge.reading import US_PER_S
 from firmware_bridge.settings import convert, read_toml
 from gateway.contract.batches import GatewayId
 from gateway.contract.forecast_spec import ENERGY
+from gateway.core.emissions import FACTOR_KG_PER_KWH_MAX, HOURS, SOURCE_CHARACTERS_MAX, GridFactor
 
 HttpUrl = Annotated[
     str,
@@ -119,6 +120,22 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deadline_s: Positive = 1.0
 
 
+class EmissionsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a kWh of the grid emits; without it no emissions are told."""
+
+    # who says so; stands beside every figure
+    source: Annotated[
+        PlainText, Meta(max_length=SOURCE_CHARACTERS_MAX, description="name", examples=["grid operator, 2024"])
+    ]
+    # kg CO2e per kWh: one for all hours, or 24, one for each local hour from midnight on
+    kg_per_kwh: Annotated[list[Annotated[float, Meta(ge=0, le=FACTOR_KG_PER_KWH_MAX)]], Meta(min_length=1)]
+
+    @property
+    def grid_factor(self) -> GridFactor:
+        """The factor of each hour."""
+        return GridFactor(tuple(self.kg_per_kwh * (HOURS // len(self.kg_per_kwh))), self.source)
+
+
 class PageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The status page."""
 
@@ -147,6 +164,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"b
     page: PageConfig | None = PageConfig()
     sync: SyncConfig | None = None
     update: UpdateConfig | None = None
+    emissions: EmissionsConfig | None = None
     clock: ClockConfig | None = None
     # folder with meter profiles of the installer, looked into before those of the program; seen from this file
     profiles: FolderPath | None = None
@@ -188,6 +206,7 @@ def load(text: str, file: str = "text") -> Config:
     config = convert(read_toml(text, "config", file), Config)
     _check_names(config)
     _check_periods(config.record)
+    _check_emissions(config.emissions)
     for field, section in (("sync.url", config.sync), ("update.url", config.update)):
         if section is not None:
             _check_url(field, section.url)
@@ -234,6 +253,12 @@ def _check_periods(record: RecordConfig) -> None:
             f"is no multiple of record.poll_period_s = {poll} that divides the forecast step of {step} s",
             _one_of(fitting),
         )
+
+
+def _check_emissions(emissions: EmissionsConfig | None) -> None:
+    if emissions is not None and len(emissions.kg_per_kwh) not in (1, HOURS):
+        count = f"{len(emissions.kg_per_kwh)} values"
+        raise SettingError("emissions.kg_per_kwh", count, "are no day", f"give one value, or {HOURS}")
 
 
 def _one_of(periods: list[int]) -> str:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from firmware_bridge.config import BusConfig, MeterConfig
 from firmware_bridge.errors import SettingError
 from gateway.config import CONFIG_BYTES_MAX, PageConfig, RecordConfig, SiteConfig, load, load_file
+from gateway.core.emissions import GridFactor, constant_factor
 
 GOOD = """
 [site]
@@ -59,7 +60,7 @@ def test_what_is_not_given_has_a_default():
     assert config.meters[1] == MeterConfig("solar", "line", 2, "eastron_sdm630", "solar")
     assert config.record == RecordConfig(1, 60)
     assert config.page == PageConfig("127.0.0.1", 8480)
-    assert (config.sync, config.update, config.clock) == (None, None, None)
+    assert (config.sync, config.update, config.emissions, config.clock) == (None, None, None, None)
 
 
 def test_every_section_can_be_given():
@@ -69,12 +70,38 @@ def test_every_section_can_be_given():
         + UPDATE
         + '[record]\npoll_period_s = 60\nrecording_period_s = 300\n[store]\nfolder = "data"\n'
         + '[model]\ndeadline_s = 2\n[page]\nport = 0\n[clock]\norigin = "data/clock"\n'
+        + '[emissions]\nsource = "IEA 2024"\nkg_per_kwh = [0.4]\n'
     )
+    assert config.emissions is not None
+    assert config.emissions.grid_factor == constant_factor(0.4, "IEA 2024")
     assert config.sync is not None
     assert config.sync.period_s == 300
     assert config.update is not None
     assert config.update.channel == "stable"
     assert config.record == RecordConfig(60, 300)
+
+
+def test_a_grid_factor_can_have_a_value_for_each_hour():
+    hours = [0.1 + hour / 100 for hour in range(24)]
+    config = load(f'{GOOD}[emissions]\nsource = "operator"\nkg_per_kwh = {hours}\n')
+    assert config.emissions is not None
+    assert config.emissions.grid_factor == GridFactor(tuple(hours), "operator")
+
+
+@pytest.mark.parametrize(
+    ("section", "says"),
+    [
+        ('source = "me"', "kg_per_kwh"),
+        ('source = ""\nkg_per_kwh = [0.4]', "source"),
+        ('source = "g per kWh"\nkg_per_kwh = [400]', "kg_per_kwh"),
+        ('source = "me"\nkg_per_kwh = [-0.1]', "kg_per_kwh"),
+        (f'source = "me"\nkg_per_kwh = {[0.4] * 23}', "kg_per_kwh"),
+        (f'source = "me"\nkg_per_kwh = {[0.4] * 23 + [4.0]}', "kg_per_kwh"),
+        ("kg_per_kwh = [0.4]", "source"),
+    ],
+)
+def test_a_grid_factor_that_cannot_be_is_refused(section: str, says: str):
+    assert says in str(refusal(f"{GOOD}[emissions]\n{section}\n"))
 
 
 def after(section: str, line: str) -> str:
