@@ -1,6 +1,9 @@
 """The gateway's state as one plain tree: what `/status.json` says and the page shows."""
 
+from datetime import datetime, timedelta
+from math import isnan
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -8,10 +11,16 @@ from firmware_bridge.bridge import Bridge
 from firmware_bridge.clock import Clock
 from firmware_bridge.config import MeterConfig
 from firmware_bridge.meter import MeterHealth
+from firmware_bridge.reading import US_PER_S
 from gateway import SOFTWARE
 from gateway.config import Config
-from gateway.contract.inputs import DAY_STEPS, STEP_US
+from gateway.contract.forecast_spec import DAY_US
 from gateway.contract.records import AnomalyRecord, ForecastRecord
+from gateway.core.outlook import Outlook
+from gateway.core.speech import sentence
+from gateway.core.standing import SHARE_DAYS
+from gateway.core.track import Track
+from gateway.core.window import Window
 from gateway.loop import Loop
 from gateway.shell.model_service import ModelService
 from gateway.shell.store import Queue
@@ -42,9 +51,13 @@ def status_tree(
         "verdict": None if now.decision is None else now.decision.verdict,
         "sentence": "Starting." if now.decision is None else now.decision.sentence,
         "power": _power(loop),
-        "forecast": _forecast(now.forecast),
+        "forecast": _forecast(now.expected.consumption),
         "forecast_before": _forecast(_forecast_before(loop)),
-        "actual": _actual(loop),
+        "actual": _actual(loop.weeks.consumption),
+        "production": _production(loop),
+        "next_hour": _next_hour(now.next_hour),
+        "outlook": _outlook(now.outlook, config.site.time_zone),
+        "standings": [_standing(track) for track in loop.forecaster.tracks],
         "anomalies": _anomalies(loop),
         "queue": _queue(queue),
         "upload": _upload(config, sync),
@@ -85,19 +98,70 @@ def _forecast(record: ForecastRecord | None) -> dict[str, Any] | None:
 
 def _forecast_before(loop: Loop) -> ForecastRecord | None:
     """What was expected of the measured day when it began; of a younger gateway, its first word on it."""
-    if (start_us := _actual_start_us(loop)) is None:
+    if (start_us := _actual_start_us(loop.weeks.consumption)) is None:
         return None
     return next((one for one in loop.now.forecasts if one.start_us >= start_us), None)
 
 
-def _actual_start_us(loop: Loop) -> int | None:
-    return None if loop.window.end_us is None else loop.window.end_us - DAY_STEPS * STEP_US
+def _actual_start_us(window: Window) -> int | None:
+    return None if window.end_us is None else window.end_us - DAY_US
 
 
-def _actual(loop: Loop) -> dict[str, Any] | None:
-    if (start_us := _actual_start_us(loop)) is None:
+def _actual(window: Window) -> dict[str, Any] | None:
+    """The last day, step by step."""
+    if (start_us := _actual_start_us(window)) is None:
         return None
-    return {"start_us": start_us, "step_us": STEP_US, "values_w": loop.window.recent_w(DAY_STEPS)}
+    return {"start_us": start_us, "step_us": window.step_us, "values_w": window.recent_w(DAY_US // window.step_us)}
+
+
+def _production(loop: Loop) -> dict[str, Any] | None:
+    """What the sun gives; None where there is no meter for it."""
+    if (window := loop.weeks.production) is None:
+        return None
+    return {"forecast": _forecast(loop.now.expected.production), "actual": _actual(window)}
+
+
+def _next_hour(record: ForecastRecord | None) -> dict[str, Any] | None:
+    if record is None:
+        return None
+    return {
+        "rung": record.rung,
+        "start_us": record.start_us,
+        "step_us": record.step_us,
+        "p50": record.p50,
+        "p95": record.p95,
+        "peak_w": record.peak,
+    }
+
+
+def _outlook(outlook: Outlook | None, time_zone: str) -> dict[str, Any] | None:
+    """The next days, each with the instant it begins at."""
+    if outlook is None:
+        return None
+    zone = ZoneInfo(time_zone)
+    dates = [outlook.first + timedelta(days=number) for number in range(len(outlook.p50_wh))]
+    return {
+        "days": [
+            {"start_us": round(datetime(one.year, one.month, one.day, tzinfo=zone).timestamp()) * US_PER_S}
+            | {"p10_wh": low, "p50_wh": middle, "p90_wh": high}
+            for one, low, middle, high in zip(dates, outlook.p10_wh, outlook.p50_wh, outlook.p90_wh, strict=True)
+        ]
+    }
+
+
+def _standing(track: Track) -> dict[str, Any]:
+    """Who speaks on a track, and why."""
+    speaker = track.standing.speaker
+    skill = track.standing.skill(SHARE_DAYS)
+    return {
+        "kind": track.spec.kind,
+        "target": track.target,
+        "voice": "baseline" if track.silence else speaker.voice,
+        "model_share": 0.0 if track.silence else speaker.share,
+        "baseline": speaker.baseline,
+        "skill": None if isnan(skill) else round(skill, 4),
+        "sentence": sentence(track),
+    }
 
 
 def _anomalies(loop: Loop) -> list[dict[str, Any]]:
@@ -153,7 +217,7 @@ def _upload(config: Config, sync: SyncState | None) -> dict[str, Any] | None:
 
 
 def _model(loop: Loop, models: ModelService) -> dict[str, Any]:
-    bundle, report, forecast = models.inference.bundle, models.last_report, loop.now.forecast
+    bundle, report, forecast = models.inference.bundle, models.last_report, loop.now.expected.consumption
     return {
         "bundle": None if bundle is None else bundle.digest,
         "release": None if bundle is None else bundle.release,

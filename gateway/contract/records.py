@@ -148,10 +148,10 @@ class DecisionRecord(msgspec.Struct, frozen=True, array_like=True, tag="decision
 
 
 class ModelReport(msgspec.Struct, frozen=True, array_like=True, tag="model_report"):
-    """A model bundle was activated, refused, or fell back, and why."""
+    """A model bundle was activated, refused, or fell back; or one of its models was retired here; and why."""
 
     at_us: UtcUs
-    event: Literal["activated", "refused", "rolled_back", "host_killed"]
+    event: Literal["activated", "refused", "rolled_back", "host_killed", "retired", "reinstated"]
     release: int | None
     bundle: str | None
     reason: Text

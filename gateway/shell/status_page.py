@@ -35,6 +35,8 @@ _FILES = {
     "/": ("page.html", "text/html"),
     "/page.js": ("page.js", "text/javascript"),
     "/chart.js": ("chart.js", "text/javascript"),
+    "/drawing.js": ("drawing.js", "text/javascript"),
+    "/outlook.js": ("outlook.js", "text/javascript"),
     "/words.js": ("words.js", "text/javascript"),
     "/page.css": ("page.css", "text/css"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),

@@ -21,7 +21,8 @@ from firmware_bridge.simulator.frames import Request
 from firmware_bridge.simulator.server import ModbusServer
 from gateway import config as settings
 from gateway.contract.batches import StoredRecord
-from gateway.contract.inputs import DAY_STEPS, RECENT_VALID_MIN, STEP_US
+from gateway.contract.forecast_spec import DAY_US, ENERGY, LOAD_SLOW
+from gateway.contract.inputs import RECENT_VALID_MIN
 from gateway.contract.raw import unpack_raw
 from gateway.contract.readings import unpack_block
 from gateway.contract.records import (
@@ -45,7 +46,7 @@ from tests.sim.stores import kept as waiting_in
 
 pytestmark = pytest.mark.slow
 
-POLL_US, RECORDING_US, DAY_US = POLL_S * 1_000_000, RECORDING_S * 1_000_000, DAY_STEPS * STEP_US
+POLL_US, RECORDING_US, STEP_US = POLL_S * 1_000_000, RECORDING_S * 1_000_000, ENERGY.step_us
 DIGEST = read_bundle(FACTORY).digest
 MAIN_POWER = Series(MeterId("main"), Measurand.ACTIVE_POWER_W)
 # Real seconds for what takes milliseconds on an idle machine.
@@ -125,6 +126,12 @@ def of_kind(records: list[tuple[StoredRecord, Record]], kind: type) -> list[Any]
     return [record for _, record in records if isinstance(record, kind)]
 
 
+def forecasts_of(
+    records: list[tuple[StoredRecord, Record]], kind: str = "energy_forecast", target: str = "consumption_w"
+) -> list[ForecastRecord]:
+    return [one for one in of_kind(records, ForecastRecord) if (one.kind, one.target) == (kind, target)]
+
+
 def ticks_in(blocks: list[ReadingsBlock], poll_us: int = POLL_US) -> list[int]:
     return [tick for block in blocks for tick in range(block.first_us, block.last_us + 1, poll_us)]
 
@@ -194,7 +201,7 @@ def test_a_block_says_what_the_meter_gave_out(lived: Lived):
 
 
 def test_the_model_speaks_once_it_knows_a_day_and_then_at_every_step(lived: Lived):
-    forecasts = of_kind(lived.records, ForecastRecord)
+    forecasts = forecasts_of(lived.records)
     by_model = [one for one in forecasts if one.rung == "model"]
     first_us, last_us = by_model[0].start_us, by_model[-1].start_us
     known_us = first_us - lived.ticks[0]
@@ -205,7 +212,7 @@ def test_the_model_speaks_once_it_knows_a_day_and_then_at_every_step(lived: Live
 
 
 def test_a_baseline_stands_at_every_step_and_beside_each_word_of_the_model(lived: Lived):
-    forecasts = of_kind(lived.records, ForecastRecord)
+    forecasts = forecasts_of(lived.records)
     baselines = [one for one in forecasts if one.rung != "model"]
     starts = [one.start_us for one in baselines]
     assert starts == list(range(starts[0], starts[-1] + 1, STEP_US))
@@ -213,6 +220,22 @@ def test_a_baseline_stands_at_every_step_and_beside_each_word_of_the_model(lived
     assert {one.start_us for one in forecasts if one.rung == "model"} <= set(starts)
     assert {one.bundle for one in baselines} == {None}
     assert {one.rung for one in baselines} == {"last_value", "daily_naive"}, "a week is not over"
+
+
+def test_the_sun_and_the_next_hour_are_forecast_beside_it(lived: Lived):
+    starts = {one.start_us for one in forecasts_of(lived.records)}
+    production = forecasts_of(lived.records, target="production_w")
+    load = forecasts_of(lived.records, "load_prediction")
+    assert {one.start_us for one in production} == {one.start_us for one in load} == starts
+    for forecasts, spec in ((production, ENERGY), (load, LOAD_SLOW)):
+        assert {len(one.p50) for one in forecasts} == {spec.horizon_steps}
+        assert "model" in {one.rung for one in forecasts}
+    assert all(min(one.p10) >= 0 for one in production), "the sun takes nothing"
+    for one in load:
+        assert one.p95 is not None
+        assert one.peak is not None
+        assert one.peak == sorted(one.peak)
+        assert one.peak[1] >= max(one.p50)
 
 
 def test_forecasts_are_on_disk_before_the_time_they_speak_of(lived: Lived):
@@ -223,7 +246,7 @@ def test_forecasts_are_on_disk_before_the_time_they_speak_of(lived: Lived):
 
 
 def test_decisions_name_the_bundle_that_they_rest_on(lived: Lived):
-    first_us = next(one.issued_us for one in of_kind(lived.records, ForecastRecord) if one.rung == "model")
+    first_us = next(one.issued_us for one in forecasts_of(lived.records) if one.rung == "model")
     decisions = of_kind(lived.records, DecisionRecord)
     assert {one.bundle for one in decisions if one.at_us < first_us} == {None}
     assert {one.bundle for one in decisions if one.at_us >= first_us} == {DIGEST}
@@ -246,11 +269,11 @@ async def test_a_restart_knows_what_was_known(tmp_path: Path):
             await loop.run()
         async with a_loop(home, tmp_path, no_model()) as (again, _):
             await again.restore()
-        assert again.window.end_us is not None
-        loop.window.advance(again.window.end_us)  # time went on meanwhile
-        power_w, known = loop.window.history()
-        restored_w, restored_known = again.window.history()
-        assert known.sum() >= DAY_STEPS // 4 - 1
+        assert again.weeks.consumption.end_us is not None
+        loop.weeks.consumption.advance(again.weeks.consumption.end_us)  # time went on meanwhile
+        power_w, known = loop.weeks.consumption.history()
+        restored_w, restored_known = again.weeks.consumption.history()
+        assert known.sum() >= ENERGY.day_steps // 4 - 1
         assert np.array_equal(known, restored_known)
         # blocks keep the resolution of the measurand: a tenth of a watt for each of the two meters
         assert np.allclose(power_w, restored_w, rtol=0, atol=0.2)

@@ -14,7 +14,7 @@ import gateway.shell.status_page
 from firmware_bridge.bridge import Bridge
 from gateway import config as settings
 from gateway.config import SyncConfig
-from gateway.contract.inputs import DAY_STEPS, STEP_US
+from gateway.contract.forecast_spec import ENERGY
 from gateway.contract.records import AnomalyRecord, ModelReport
 from gateway.loop import Loop
 from gateway.shell.model_service import ModelService
@@ -122,9 +122,12 @@ def test_its_keys_are_the_same_at_every_moment(lived):
     whole = shape(lived[-1])
     for status in lived:
         found = shape(status)
-        for part in ("forecast", "forecast_before", "actual"):
+        for part in ("forecast", "forecast_before", "actual", "next_hour"):
             assert found[part] in (None, whole[part])
             found[part] = whole[part]
+        for part, of_whole in whole["production"].items():
+            assert found["production"][part] in (None, of_whole)
+        found["production"] = whole["production"]
         assert found == whole
 
 
@@ -174,10 +177,10 @@ def test_it_follows_the_ticks(lived):
 def test_what_was_measured_ends_where_the_forecast_begins(lived):
     status = lived[-1]
     actual, forecast, before = status["actual"], status["forecast"], status["forecast_before"]
-    assert len(actual["values_w"]) == DAY_STEPS
-    assert actual["start_us"] + DAY_STEPS * actual["step_us"] == forecast["start_us"]
+    assert len(actual["values_w"]) == ENERGY.day_steps
+    assert actual["start_us"] + ENERGY.day_steps * actual["step_us"] == forecast["start_us"]
     assert before["start_us"] == actual["start_us"], "what was expected of the measured day when it began"
-    assert actual["step_us"] == forecast["step_us"] == STEP_US
+    assert actual["step_us"] == forecast["step_us"] == ENERGY.step_us
     assert (forecast["rung"], forecast["bundle"]) == ("model", status["model"]["bundle"])
 
 

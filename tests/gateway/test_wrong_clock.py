@@ -17,7 +17,7 @@ from firmware_bridge.measurand import Measurand
 from firmware_bridge.reading import US_PER_S, MeterId, Series
 from firmware_bridge.simulator.frames import Request
 from gateway import config as settings
-from gateway.contract.inputs import STEP_US
+from gateway.contract.forecast_spec import ENERGY
 from gateway.contract.raw import unpack_raw
 from gateway.contract.readings import unpack_block
 from gateway.contract.records import RawBlock, ReadingsBlock, Record, StatusRecord, decode_record
@@ -181,9 +181,9 @@ async def test_a_boot_in_1970_that_is_set_after_an_hour_has_every_reading_under_
     all_is_kept(kept, life.shown())
     assert kept.events == ["clock_set"]
     # the window moved with it
-    assert loop.window.end_us is not None
-    assert START_US + 2 * HOUR_US <= loop.window.end_us <= START_US + 4 * HOUR_US
-    assert loop.window.history()[1].sum() >= 3 * HOUR_US // STEP_US - 2
+    assert loop.weeks.consumption.end_us is not None
+    assert START_US + 2 * HOUR_US <= loop.weeks.consumption.end_us <= START_US + 4 * HOUR_US
+    assert loop.weeks.consumption.history()[1].sum() >= 3 * HOUR_US // ENERGY.step_us - 2
 
 
 async def test_a_clock_that_is_set_within_a_sweep_tears_no_tick(tmp_path: Path):
@@ -237,8 +237,8 @@ async def test_a_trusted_clock_that_is_set_and_put_right_loses_and_reorders_noth
         if wrong_by_us > 0
         else ["the clock was set back", "the clock was set forward"]
     )
-    known = loop.window.history()[1]
-    assert known.sum() >= 2 * HOUR_US // STEP_US - 2, "what is on disk is known again"
+    known = loop.weeks.consumption.history()[1]
+    assert known.sum() >= 2 * HOUR_US // ENERGY.step_us - 2, "what is on disk is known again"
 
 
 async def test_a_power_cut_before_the_time_is_known_leaves_a_guess_and_the_next_start_is_right(tmp_path: Path):
@@ -269,7 +269,7 @@ async def test_a_board_without_a_battery_goes_on_from_the_newest_instant_on_disk
         loop = await life.run(HOUR_TICKS)
         assert loop.now.row is not None
         assert ended_us - RECORDING_US <= loop.now.row.tick_us - HOUR_US <= ended_us + RECORDING_US
-        assert loop.window.history()[1].sum() >= 4 * HOUR_US // STEP_US - 1, "it knows what it knew"
+        assert loop.weeks.consumption.history()[1].sum() >= 4 * HOUR_US // ENERGY.step_us - 1, "it knows what it knew"
         told_the_time(life.machine)
         loop = await life.run(2)
         kept = await life.kept()

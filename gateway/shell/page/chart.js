@@ -1,7 +1,9 @@
 // Forecast against measured, on one axis of time: left of now what was measured over what had been
-// forecast for it before it began, right of now the present forecast. The same again as text and table.
+// forecast for it before it began, right of now the present forecast. Where there is solar, what it gave and
+// what is expected of it lie below. The same again as text and table.
 
-import { byId, clock, count, instant, isNumber, make, powerText, row, say, sayOrHide, span, weekday } from "./words.js";
+import { byId, clock, count, energyText, instant, isNumber, make, powerText, row, say, sayOrHide, span, weekday } from "./words.js";
+import { draw, levelsOf } from "./drawing.js";
 
 const HOUR_US = 3600e6;
 const AGE_OF_A_DAY_US = 23 * HOUR_US;
@@ -15,6 +17,8 @@ export function showChart(status) {
   sayOrHide("key-before", all.some(isPast) ? asForecast(status) : "");
   byId("key-median").hidden = !all.some(isAhead);
   byId("key-band").hidden = !hasBand(all, "past") && !hasBand(all, "ahead");
+  byId("key-made").hidden = !all.some((slot) => isNumber(slot.made));
+  byId("key-sun").hidden = !all.some((slot) => isNumber(slot.sun.p50));
   if (all.length < 2) {
     box.replaceChildren();
     say("chart-text", "Not enough measured yet.");
@@ -29,26 +33,29 @@ export function showChart(status) {
 
 // --- what is known of each slot ------------------------------------------------------------------
 
-// Slots {at, us, step, actual, past, ahead}: `at` is the start of the slot, `us` its middle; `past` is what had
-// been forecast for it before it began, `ahead` what is forecast now, each {p10, p50, p90}.
+// Slots {at, us, step, actual, past, ahead, made, sun}: `at` is the start of the slot, `us` its middle; `past` is
+// what had been forecast for it before it began, `ahead` what is forecast now, each {p10, p50, p90}; `made` is what
+// the panels gave, `sun` what is forecast of them now.
 function slots(status) {
   const found = new Map();
   const each = (curve, values, put) =>
     (values ?? []).forEach((value, i) => {
       const step = curve.step_us;
       const at = curve.start_us + i * step;
-      if (!found.has(at)) found.set(at, { at, us: at + step / 2, step, actual: null, past: {}, ahead: {} });
+      if (!found.has(at)) found.set(at, { at, us: at + step / 2, step, actual: null, past: {}, ahead: {}, made: null, sun: {} });
       if (isNumber(value)) put(found.get(at), value);
     });
-  const { actual, forecast, forecast_before: before } = status;
+  const { actual, forecast, forecast_before: before, production } = status;
   const now = forecast?.start_us ?? Infinity;
   each(actual, actual?.values_w, (slot, value) => (slot.actual = value));
+  each(production?.actual, production?.actual?.values_w, (slot, value) => (slot.made = value));
   for (const name of QUANTILES) {
     each(before, before?.[name], (slot, value) => slot.at < now && (slot.past[name] = value));
     each(forecast, forecast?.[name], (slot, value) => (slot.ahead[name] = value));
+    each(production?.forecast, production?.forecast?.[name], (slot, value) => (slot.sun[name] = value));
   }
   const sorted = [...found.values()].sort((a, b) => a.at - b.at);
-  const first = sorted.findIndex((slot) => isNumber(slot.actual) || isPast(slot) || isAhead(slot));
+  const first = sorted.findIndex((slot) => isNumber(slot.actual) || isNumber(slot.made) || isPast(slot) || isAhead(slot));
   return first < 0 ? [] : sorted.slice(first);
 }
 
@@ -73,17 +80,17 @@ function asForecast({ now_us, forecast_before }) {
 // --- the picture ---------------------------------------------------------------------------------
 
 function picture(all, status, width) {
-  const values = all.flatMap((slot) => [slot.actual, ...QUANTILES.flatMap((name) => [slot.past[name], slot.ahead[name]])]).filter(isNumber);
-  const levels = ticks(Math.min(0, ...values), Math.max(100, ...values));
+  const values = all.flatMap((slot) => [slot.actual, slot.made, ...QUANTILES.flatMap((name) => [slot.past[name], slot.ahead[name], slot.sun[name]])]).filter(isNumber);
+  const levels = levelsOf(Math.min(0, ...values), Math.max(100, ...values));
   const from = all[0].at;
   const until = Math.max(all.at(-1).at + all.at(-1).step, status.now_us);
   const x = (us) => (SIZE.left + ((us - from) / (until - from)) * (width - SIZE.left - SIZE.right)).toFixed(1);
   const y = (watts) => (BOTTOM - ((watts - levels[0]) / (levels.at(-1) - levels[0])) * (BOTTOM - SIZE.top)).toFixed(1);
 
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  svg.setAttribute("viewBox", `0 0 ${width} ${SIZE.height}`);
+  const svg = draw(null, "svg", { viewBox: `0 0 ${width} ${SIZE.height}` });
   drawAxes(svg, { width, levels, from, until, x, y });
-  for (const side of ["past", "ahead"]) drawForecast(svg, all, side, x, y);
+  for (const side of ["sun", "past", "ahead"]) drawForecast(svg, all, side, x, y);
+  for (const run of runs(all, (slot) => slot.made)) draw(svg, "path", { class: "made", d: line(run, (slot) => slot.made, x, y) });
   for (const run of runs(all, (slot) => slot.actual)) draw(svg, "path", { class: "actual", d: line(run, (slot) => slot.actual, x, y) });
   const marks = (status.anomalies ?? []).map((one) => ({ at: one.since_us ?? one.at_us, ended: one.active === false }));
   const shown = marks.filter(({ at }) => at >= from && at <= until);
@@ -124,22 +131,6 @@ function line(run, value, x, y) {
   return points.join("") + (run.length === 1 ? "h3" : ""); // a single slot is a dash
 }
 
-function ticks(low, high) {
-  const rough = Math.max(high - low, 1) / 4;
-  const power10 = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((factor) => factor * power10).find((one) => one >= rough);
-  const found = [];
-  for (let at = Math.floor(low / step) * step; at <= high + step * 0.999; at += step) found.push(at);
-  return found;
-}
-
-function draw(parent, name, attributes, text) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  if (text) element.textContent = text;
-  parent.append(element);
-}
-
 function drawAxes(svg, { width, levels, from, until, x, y }) {
   for (const level of levels) {
     draw(svg, "line", { class: level === 0 ? "zero" : "rule", x1: SIZE.left, x2: width - SIZE.right, y1: y(level), y2: y(level) });
@@ -178,6 +169,11 @@ function summary(all, status) {
     const band = hasBand(ahead, "ahead") ? `, 8 of 10 times between ${powerText(peak.ahead.p10)} and ${powerText(peak.ahead.p90)}` : "";
     sentences.push(`The forecast of ${clock(status.forecast.issued_us)} expects the most at ${clock(peak.at)}: ${powerText(peak.ahead.p50)}${band}.`);
   } else sentences.push("No forecast yet.");
+  const sun = all.filter((slot) => isNumber(slot.sun.p50));
+  if (sun.length) {
+    const energy_wh = sun.reduce((sum, slot) => sum + (slot.sun.p50 * slot.step) / HOUR_US, 0);
+    sentences.push(`From the sun about ${energyText(energy_wh)} are expected over the next day.`);
+  }
   return sentences.join(" ");
 }
 

@@ -1,18 +1,18 @@
 // Shows /status.json, asked each second: one function for each section of the page.
 
 import { showChart } from "./chart.js";
+import { showOutlook } from "./outlook.js";
 import { byId, bytes, clock, count, day, facts, instant, isNumber, keepTimeOf, make, power, powerText, row, say, sayOrHide, span, whole } from "./words.js";
 
 const POLL_MS = 1000;
 const PATIENCE_MS = 5000;
 // A sweep older than this is no longer the present.
 const LATE_US = 120e6;
-const MODEL_LATER = "The model speaks once it knows the site well enough and answers in time.";
 const RUNGS = {
   model: "The model speaks.",
-  seasonal_naive: `The baseline speaks: the same time last week. ${MODEL_LATER}`,
-  daily_naive: `The baseline speaks: the same time yesterday. ${MODEL_LATER}`,
-  last_value: `The baseline speaks: the last value. ${MODEL_LATER}`,
+  seasonal_naive: "The baseline speaks: the same time last week.",
+  daily_naive: "The baseline speaks: the same time yesterday.",
+  last_value: "The baseline speaks: the last value.",
 };
 const ORIGINS = { factory: "came with the gateway", installed: "published, verified and installed" };
 // What the upload says, and what it means to the reader; what is not known here is shown as it is.
@@ -55,8 +55,18 @@ function showNow(status) {
   say("grid", powerText(isNumber(grid_w) ? Math.abs(grid_w) : null));
   // Passive sign convention: what produces is negative.
   say("solar", powerText(isNumber(solar_w) ? Math.max(0, -solar_w) : null));
+  showAhead(status);
   byId("sun").hidden = (status.bus ?? []).every((one) => one.role !== "solar");
   say("measured", isNumber(at_us) ? measured([consumption_w, grid_w, solar_w].some(isNumber), at_us, status.now_us) : "not yet");
+}
+
+// The peak of the next hour: as likely above as below, and the most but one time of 20.
+function showAhead({ next_hour, emissions }) {
+  const [, middle, , high] = next_hour?.peak_w ?? [];
+  byId("ahead").hidden = !isNumber(middle);
+  say("peak", `${powerText(middle)}, 19 of 20 times below ${powerText(high)}`);
+  byId("emitted").hidden = !emissions;
+  if (emissions) say("emissions", `${emissions.today_kg.toFixed(1)} kg (${emissions.source})`);
 }
 
 function measured(isAny, at_us, now_us) {
@@ -153,6 +163,8 @@ const uploadTrouble = (error) => UPLOAD_TROUBLES.find(([pattern]) => pattern.tes
 function showModel(status) {
   const model = status.model ?? {};
   say("model", RUNGS[model.rung] ?? "No forecast yet: the gateway gets to know the site first.");
+  const standings = status.standings ?? [];
+  byId("standings").replaceChildren(...standings.map((one) => make("li", "", one.sentence)));
   facts("model-facts", [
     ["Release", model.release ?? "no model"],
     ["Origin", ORIGINS[model.origin] ?? model.origin],
@@ -177,7 +189,7 @@ function show(status) {
   last = status;
   heardAt = new Date();
   byId("lost").hidden = true;
-  for (const part of [showNow, showChart, showAnomalies, showMeters, showQueue, showModel, showFooter]) part(status);
+  for (const part of [showNow, showChart, showOutlook, showAnomalies, showMeters, showQueue, showModel, showFooter]) part(status);
 }
 
 function showLost() {
@@ -203,6 +215,6 @@ document.addEventListener("visibilitychange", () => {
   clearTimeout(timer);
   if (!document.hidden) timer = setTimeout(poll, 0);
 });
-addEventListener("resize", () => last && showChart(last));
+addEventListener("resize", () => last && [showChart, showOutlook].forEach((part) => part(last)));
 byId("table").addEventListener("toggle", () => last && showChart(last));
 poll();

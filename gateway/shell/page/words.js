@@ -11,6 +11,7 @@ export function power(watts) {
   return [(kilo ? watts / 1000 : watts).toFixed(digits).replace(/^-0$/, "0"), kilo ? "kW" : "W"];
 }
 export const powerText = (watts) => power(watts).join(" ").trim();
+export const energyText = (wattHours) => (isNumber(wattHours) ? `${(wattHours / 1000).toFixed(wattHours < 99.95e3 ? 1 : 0)} kWh` : "–");
 export const whole = (number) => (isNumber(number) ? number.toLocaleString("en") : "–");
 export const count = (number, noun) => `${whole(number)} ${noun}${number === 1 ? "" : "s"}`;
 export function bytes(number) {

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from firmware_bridge.reading import UtcUs
-from gateway.contract.inputs import HORIZON_STEPS, STEP_US
+from gateway.contract.forecast_spec import ENERGY, LOAD
 from gateway.contract.records import (
     TEXT_CHARACTERS_MAX,
     AnomalyRecord,
@@ -13,7 +13,7 @@ from gateway.contract.records import (
     decode_record,
     encode_record,
 )
-from gateway.core.decision import decide, is_news
+from gateway.core.decision import Expected, decide, is_news
 
 NOW_US = UtcUs(1_700_000_100 * 1_000_000)  # 2023-11-14 22:15 UTC
 LAGOS = ZoneInfo("Africa/Lagos")  # an hour ahead of UTC, all year
@@ -21,10 +21,19 @@ PEAK_STEP = 8
 
 
 def forecast(**changes: object) -> ForecastRecord:
-    p50 = [1_000] * HORIZON_STEPS
+    p50 = [1_000] * ENERGY.horizon_steps
     p50[PEAK_STEP] = 4_000
-    made = ForecastRecord(NOW_US, "consumption_w", "model", "abc", NOW_US, STEP_US, p50, p50, p50)
+    made = ForecastRecord(NOW_US, "consumption_w", "model", "abc", NOW_US, ENERGY.step_us, p50, p50, p50)
     return msgspec.structs.replace(made, **changes)
+
+
+def of_the_sun(power_w: int) -> ForecastRecord:
+    return forecast(target="production_w", p50=[power_w] * ENERGY.horizon_steps)
+
+
+def of_the_next_hour() -> ForecastRecord:
+    p50 = [900] * LOAD.horizon_steps
+    return forecast(kind="load_prediction", step_us=LOAD.step_us, p50=p50, p95=p50, peak=[1_500, 2_340, 3_000, 4_000])
 
 
 def anomaly(sentence: str = "The solar meter consumes.") -> AnomalyRecord:
@@ -32,12 +41,17 @@ def anomaly(sentence: str = "The solar meter consumes.") -> AnomalyRecord:
 
 
 def decision(
-    *, outage_since_us: UtcUs | None = None, said: ForecastRecord | None = None, anomalies: tuple[str, ...] = ()
+    *,
+    outage_since_us: UtcUs | None = None,
+    said: ForecastRecord | None = None,
+    production: ForecastRecord | None = None,
+    load: ForecastRecord | None = None,
+    anomalies: tuple[str, ...] = (),
 ) -> DecisionRecord:
     return decide(
         NOW_US,
         outage_since_us=outage_since_us,
-        forecast=said,
+        expected=Expected(said, production, load),
         anomalies=[anomaly(sentence) for sentence in anomalies],
         zone=LAGOS,
     )
@@ -49,6 +63,17 @@ def decision(
         (decision(), "normal", "All is well; too little is known yet for a forecast."),
         (
             decision(said=forecast()),
+            "normal",
+            "All is well; about 24.8 kWh are expected over the next day, most at 01:15 with 4.0 kW.",
+        ),
+        (
+            decision(said=forecast(), production=of_the_sun(350), load=of_the_next_hour()),
+            "normal",
+            "All is well; about 24.8 kWh are expected over the next day, most at 01:15 with 4.0 kW; "
+            "the sun gives about 8.4 kWh; the next hour peaks near 2.3 kW.",
+        ),
+        (
+            decision(said=forecast(), production=of_the_sun(0)),
             "normal",
             "All is well; about 24.8 kWh are expected over the next day, most at 01:15 with 4.0 kW.",
         ),
@@ -90,7 +115,7 @@ def test_a_decision_names_the_forecast_it_stands_on():
         (decision(said=forecast()), decision(said=forecast(bundle="def")), True),
         (decision(said=forecast()), decision(said=forecast(rung="seasonal_naive", bundle=None)), True),
         (decision(said=forecast(bundle=None)), decision(said=forecast(rung="daily_naive", bundle=None)), True),
-        (decision(said=forecast()), decision(said=forecast(p50=[1_000] * HORIZON_STEPS)), True),
+        (decision(said=forecast()), decision(said=forecast(p50=[1_000] * ENERGY.horizon_steps)), True),
         (decision(), decision(anomalies=("A.",)), True),
         (decision(anomalies=("A.",)), decision(anomalies=("A.", "B.")), True),
         # one trouble went as another came

@@ -1,7 +1,7 @@
 import pytest
 
 from firmware_bridge.reading import UtcUs
-from gateway.contract.inputs import STEP_US
+from gateway.contract.forecast_spec import ENERGY
 from gateway.contract.records import AnomalyRecord, ForecastRecord
 from gateway.core.residual import BAND_RATED_FRACTION, BAND_WIDTHS, ResidualRule
 
@@ -14,7 +14,7 @@ BELOW_W = LOW_W - BAND_WIDTHS * (HIGH_W - LOW_W)
 
 
 def step(index: int) -> UtcUs:
-    return UtcUs(START_US + index * STEP_US)
+    return UtcUs(START_US + index * ENERGY.step_us)
 
 
 def forecast(index: int, low_w: int = LOW_W, high_w: int = HIGH_W) -> ForecastRecord:
@@ -25,7 +25,7 @@ def forecast(index: int, low_w: int = LOW_W, high_w: int = HIGH_W) -> ForecastRe
         "seasonal_naive",
         None,
         step(index),
-        STEP_US,
+        ENERGY.step_us,
         p10=[low_w, -9],
         p50=[middle_w, -9],
         p90=[high_w, -9],

@@ -27,7 +27,7 @@ START_US = NOW_US - NOW_US % SLOT_US
 HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=1</script>'
 OWN = frozenset({"localhost", "gateway", "gateway.local"})
 IS_SHOWN = "document.getElementById('footer').textContent !== ''"  # it is written last
-PAGE = ("/", "/page.js", "/chart.js", "/words.js", "/page.css", "/icon.svg")
+PAGE = ("/", "/page.js", "/chart.js", "/outlook.js", "/drawing.js", "/words.js", "/page.css", "/icon.svg")
 
 
 def day_w(slot: int) -> float:
@@ -51,6 +51,28 @@ def forecast_from(start_us: int) -> dict[str, Any]:
     }
 
 
+def sun_w(slot: int) -> float:
+    """Panels: nothing at night, the most at noon."""
+    return max(0.0, 1800 * math.sin((slot / 4 % 24 - 6) / 12 * math.pi))
+
+
+def sun_from(start_us: int) -> dict[str, Any]:
+    """What was forecast of the panels for the day from `start_us`."""
+    median = [sun_w(start_us // SLOT_US + i) for i in range(96)]
+    return forecast_from(start_us) | {
+        name: [round(share * one) for one in median] for name, share in (("p10", 0.6), ("p50", 1.0), ("p90", 1.3))
+    }
+
+
+def outlook_days() -> list[dict[str, Any]]:
+    """Thirty days from the next midnight in Lagos."""
+    first_us = NOW_US - NOW_US % DAY_US + DAY_US - HOUR_US
+    return [
+        {"start_us": first_us + i * DAY_US, "p10_wh": 9_000, "p50_wh": 12_000 + 300 * (i % 7), "p90_wh": 16_000}
+        for i in range(30)
+    ]
+
+
 def sample_status() -> dict[str, Any]:
     """A status as the gateway gives it, with a gap, a silent meter, an anomaly and hostile texts."""
     clock_slot = START_US // SLOT_US
@@ -69,6 +91,31 @@ def sample_status() -> dict[str, Any]:
         "forecast": forecast_from(START_US),
         "forecast_before": forecast_from(START_US - DAY_US),
         "actual": {"start_us": START_US - 96 * SLOT_US, "step_us": SLOT_US, "values_w": measured},
+        "production": {
+            "forecast": sun_from(START_US),
+            "actual": {
+                "start_us": START_US - 96 * SLOT_US,
+                "step_us": SLOT_US,
+                "values_w": [sun_w(clock_slot + i) for i in range(-96, 0)],
+            },
+        },
+        "next_hour": {"rung": "model", "start_us": START_US, "peak_w": [2_000, 2_450, 2_900, 3_400]},
+        "outlook": {"days": outlook_days()},
+        "emissions": {"today_kg": 3.24, "source": "grid factor of Nigeria"},
+        "standings": [
+            {
+                "kind": "energy_forecast",
+                "target": "consumption_w",
+                "rung": "model",
+                "sentence": "Energy used: the model speaks, by 21 % better than last week.",
+            },
+            {
+                "kind": "energy_forecast",
+                "target": "production_w",
+                "rung": "smart_persistence",
+                "sentence": "Energy from the sun: the model was worse than the sky as it is, so that speaks.",
+            },
+        ],
         "anomalies": [
             {
                 "at_us": START_US - 9 * HOUR_US,
@@ -205,7 +252,7 @@ async def test_the_page_is_small_and_names_no_other_place():
         total += len(text.encode())
         assert "https:" not in text
         assert "http:" not in text.replace("http://www.w3.org/2000/svg", "")
-    assert total < 40_000
+    assert total < 48_000
 
 
 async def test_the_page_has_no_inline_script_or_style():
@@ -327,7 +374,8 @@ class TestInChromium:
             assert band == pytest.approx(measured, abs=1)
             assert band[1] < now[0] < ahead[0]
             assert await text_of(tab, ".legend") == [
-                "measured", "as forecast a day ago", "forecast now", "8 of 10 times within", "anomaly",
+                "measured", "as forecast a day ago", "forecast now", "8 of 10 times within",
+                "from the sun", "expected from the sun", "anomaly",
             ]  # fmt: skip
 
     async def test_the_error_of_yesterdays_forecast_is_told_over_what_was_measured(self, tmp_path):
