@@ -123,3 +123,21 @@ def past_of(
     if known_days is not None:
         known &= np.arange(spec.history_steps, 0, -1) <= known_days * spec.day_steps
     return Past(history, known, issued_us, site.zone)
+
+
+def absolute_errors(part: Judged, quantiles_w: F64) -> F64:
+    """Absolute errors of the median, W, NaN where a step does not count; `[n, horizon_steps]`."""
+    return absolute_errors_of(part, quantiles_w[..., part.spec.median])
+
+
+def absolute_errors_of(part: Judged, median_w: F64) -> F64:
+    """As `absolute_errors`, of medians `[n, rows]`."""
+    error = np.where(part.counts, np.abs(median_w - part.windows.actual_w), np.nan)
+    return np.asarray(error[:, : part.spec.horizon_steps])
+
+
+def best_yardstick(part: Judged) -> str:
+    """The naive forecast that skill is measured against on this part."""
+    return min(
+        YARDSTICKS[part.target], key=lambda name: float(np.nanmean(absolute_errors_of(part, part.baselines_w[name])))
+    )

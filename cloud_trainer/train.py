@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from cloud_trainer.judge import YARDSTICKS, Judged, judged
+from cloud_trainer.judge import Judged, absolute_errors, absolute_errors_of, judged
 from cloud_trainer.nlinear import LAMBDAS, Ridge, ridge
 from cloud_trainer.nlinear import Windows as RidgeWindows
 from cloud_trainer.point import with_band
@@ -20,7 +20,6 @@ from cloud_trainer.towers import Forecaster
 from cloud_trainer.windows import Windows, joined, origins, windows
 from firmware_bridge.clock import SystemClock
 from gateway.contract.forecast_spec import ForecastSpec
-from gateway.contract.inputs import F64
 from gateway.contract.manifest import ForecastTarget
 from gateway.core.scores import Scores, better_share
 
@@ -59,6 +58,10 @@ class TrainConfig:
     windows_max: int = 12_000
     judged_max: int = 3_000
     with_lstm: bool = False
+    # the recurrent network: of how many of the seeds, and how long for all of them together
+    lstm_seeds_max: int = 1
+    lstm_epochs_max: int = 50
+    lstm_minutes_max: float = 15.0
 
 
 def usual_config(spec: ForecastSpec, target: ForecastTarget, *, batches_share: float = 1.0) -> TrainConfig:
@@ -133,6 +136,7 @@ class Row:
     parameters: int | None = None
     # the share of resampled test histories in which the chosen one is better
     beaten_share: float | None = None
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -185,16 +189,7 @@ def train(config: TrainConfig, sites: Sequence[SiteSeries], say: Say) -> Trained
     rows.append(_ridge_row(line, data, validation, test))
     for name, at in (("step_mlp", 1.0), ("blend", weight)):
         members = [one.blended(at) for one in taught]
-        rows.append(
-            Row(
-                name,
-                is_naive=False,
-                validation=[validation.scores(validation.meant_w(one.predict(data.validation))) for one in members],
-                test=[test.scores(test.meant_w(one.predict(data.test))) for one in members],
-                train_s=float(np.mean(tower_s)),
-                parameters=taught[0].towers.parameters + line.weights.size,
-            )
-        )
+        rows.append(_towers_row(name, members, validation, test, float(np.mean(tower_s))))
     if config.with_lstm:
         from cloud_trainer.lstm import lstm_row
 
@@ -264,6 +259,18 @@ def _ridge_row(line: Ridge, data: Split, validation: Judged, test: Judged) -> Ro
     )
 
 
+def _towers_row(name: str, members: Sequence[Forecaster], validation: Judged, test: Judged, train_s: float) -> Row:
+    """The same forecaster of each seed."""
+    return Row(
+        name,
+        is_naive=False,
+        validation=[validation.scores(validation.meant_w(one.predict(validation.windows))) for one in members],
+        test=[test.scores(test.meant_w(one.predict(test.windows))) for one in members],
+        train_s=train_s,
+        parameters=members[0].towers.parameters + members[0].ridge.weights.size,
+    )
+
+
 def verdict(validation: Judged, winner: Forecaster, weight: float, rows: Sequence[Row]) -> tuple[str, str]:
     """Which candidate ships and why; an empty name when none is better than the naive forecasts beyond chance."""
     name = {0.0: "ridge", 1.0: "step_mlp"}.get(weight, "blend")
@@ -291,21 +298,3 @@ def beaten(rows: Sequence[Row], forecaster: Forecaster, test: Judged) -> list[Ro
             share = better_share(error, other, test.day, np.random.default_rng(0))
         found.append(replace(row, beaten_share=share))
     return found
-
-
-def absolute_errors(part: Judged, quantiles_w: F64) -> F64:
-    """Absolute errors of the median, W, NaN where a step does not count; `[n, horizon_steps]`."""
-    return absolute_errors_of(part, quantiles_w[..., part.spec.median])
-
-
-def absolute_errors_of(part: Judged, median_w: F64) -> F64:
-    """As `absolute_errors`, of medians `[n, rows]`."""
-    error = np.where(part.counts, np.abs(median_w - part.windows.actual_w), np.nan)
-    return np.asarray(error[:, : part.spec.horizon_steps])
-
-
-def best_yardstick(part: Judged) -> str:
-    """The naive forecast that skill is measured against on this part."""
-    return min(
-        YARDSTICKS[part.target], key=lambda name: float(np.nanmean(absolute_errors_of(part, part.baselines_w[name])))
-    )
