@@ -45,7 +45,7 @@ class CsvRows:
         Raises:
             SettingError: not CSV, or too long.
         """
-        reader = csv.reader(self._lines, delimiter=self.delimiter)
+        reader = csv.reader(self._lines, delimiter=self.delimiter, skipinitialspace=True)
         rows = 0
         try:
             for cells in reader:
@@ -110,7 +110,7 @@ def _score(header: str, delimiter: str, columns: Sequence[str]) -> tuple[int, in
 
 def _cells(line: str, delimiter: str) -> list[str]:
     try:
-        return next(csv.reader([line], delimiter=delimiter), [])
+        return next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
     except csv.Error:
         return []
 

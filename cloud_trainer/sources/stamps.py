@@ -25,6 +25,8 @@ _DATES_MAX = 200_000
 _TIMES_MAX = 100_000
 # Text longer than this is no stamp.
 _CHARACTERS_MAX = 64
+# A date, and the mark behind it.
+_DATE_CHARACTERS_MAX = 11
 # Numbers from here on count seconds, milliseconds or microseconds since 1970; below are dates without dashes.
 _EPOCH_S_MIN, _EPOCH_MS_MIN, _EPOCH_US_MIN = 1e8, 1e11, 1e14
 
@@ -122,7 +124,7 @@ class StampColumn:
     def _any(self, text: str) -> tuple[int, _Time | None]:
         if _NUMBER.fullmatch(text):
             return 0, _since_1970(text)
-        date_text, gap, time_text = text.partition("T" if "T" in text else " ")
+        date_text, gap, time_text = text.partition("T" if "T" in text[:_DATE_CHARACTERS_MAX] else " ")
         return self._date(date_text), self._time(time_text.strip()) if gap else (0, False)
 
     def _hour(self, text: str) -> tuple[int, _Time | None]:

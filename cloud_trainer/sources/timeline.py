@@ -45,7 +45,7 @@ def timeline(stamps: Stamps, form: FileForm) -> Timeline:
         next_step = "add time.rebuild_from with the first row's"
         raise SettingError("time.format", '"hour"', "says no date", next_step)
     findings: list[Finding] = []
-    is_newest_first = len(row) > 1 and float(np.median(np.diff(stamps.us[row]))) < 0
+    is_newest_first = len(row) > 1 and float((np.diff(stamps.us[row]) < 0).mean()) > 0.5
     if is_newest_first:
         row = row[::-1]
         findings.append(Finding("clock_steps", "note", "its newest rows come first", "they were turned round"))
