@@ -42,9 +42,7 @@ CHANNEL_NAMES = (
     "weekday_mean",
     "weekday_spread",
     "weekday_known",
-    "highest",
     *(f"mean_{hours}h" for hours in MEAN_HOURS),
-    "last",
     "previous",
     "ahead",
     "ahead_decay_1h",
@@ -126,7 +124,7 @@ def model_inputs(spec: ForecastSpec, scaled: Scaled, issued_us: I64, zone: ZoneI
     offset_us = utc_offset_us(target_us, zone)
     levels, knowns = _same_time(spec, scaled, issued_us, target_us, offset_us, zone)
     shape = target_us.shape
-    flat = [*_recent_means(spec, scaled), scaled.values[..., -1], scaled.values[..., -2]]
+    flat = [*_recent_means(spec, scaled), scaled.values[..., -2]]
     ahead_us = np.arange(spec.horizon_steps) * spec.step_us
     ahead = [ahead_us / DAY_US, np.exp(-ahead_us / _HOUR_US), np.exp(-ahead_us / (6 * _HOUR_US))]
     local_us = target_us + offset_us
@@ -190,12 +188,10 @@ def _same_time(
     weekday, weekday_count = _mean(values, known, WEEK_DAYS)
     deviation = {days: np.where(known[days], (values[days] - weekday) ** 2, 0.0) for days in WEEK_DAYS}
     variance, _ = _mean(deviation, known, WEEK_DAYS)
-    highest = np.max([np.where(known[days], values[days], -np.inf) for days in values], axis=0)
     levels = {f"lag_{days}d": np.where(known[days], values[days], week) for days in LAG_DAYS}
     levels |= {
         "weekday_mean": np.where(weekday_count > 0, weekday, week),
         "weekday_spread": np.sqrt(variance),
-        "highest": np.where(np.isfinite(highest), highest, 0.0),
     }
     knowns = {f"lag_{days}d_known": known[days].astype(np.float64) for days in LAG_DAYS}
     return levels, knowns | {"weekday_known": weekday_count / len(WEEK_DAYS)}
