@@ -66,7 +66,7 @@ class Conversion:
 class _Facts(msgspec.Struct):
     """What the child tells of the model."""
 
-    parameters: int
+    parameters: int = 0
     operators: dict[Form, list[str]] = {}
 
 
@@ -96,18 +96,17 @@ def convert(model: Path, examples: Inputs, forms: Sequence[Form] = FORMS) -> Con
             missing = missing[len(made) :]
             if missing:
                 problems[missing.pop(0)] = problem or "the converter wrote nothing"
-        if not (folder / _SAID).exists():
-            raise ConversionError(next(iter(problems.values())))
-        facts = msgspec.json.decode((folder / _FACTS).read_bytes(), type=_Facts)
-        said: F32 = np.load(folder / _SAID)
-        for form in facts.operators:
-            data = (folder / f"{form}.tflite").read_bytes()
-            if len(data) < (least := facts.parameters * _WEIGHT_BYTES[form]):
-                problems[form] = f"{len(data)} bytes cannot hold {facts.parameters} weights, which take {least}"
-            else:
+        facts = _read_facts(folder)
+        for form in forms:
+            if form not in problems:
+                data = (folder / f"{form}.tflite").read_bytes()
                 files[form] = ConvertedFile(form, data, facts.operators[form])
-    if not files:
-        raise ConversionError("; ".join(f"{form}: {problem}" for form, problem in problems.items()))
+                if problem := _lost_weights(files[form], facts.parameters):
+                    problems[form] = problem
+                    del files[form]
+        if not files:
+            raise ConversionError("; ".join(f"{form}: {problem}" for form, problem in problems.items()))
+        said: F32 = np.load(folder / _SAID)
     return Conversion(files, problems, facts.parameters, examples, said)
 
 
@@ -131,6 +130,21 @@ def _run_child(folder: Path, forms: Sequence[Form]) -> str:
     return f"the conversion ended with {ended.returncode}: {ended.stderr[-_LAST_WORDS_CHARACTERS:].strip()}"
 
 
+def _read_facts(folder: Path) -> _Facts:
+    """What a child has told so far."""
+    path = folder / _FACTS
+    return msgspec.json.decode(path.read_bytes(), type=_Facts) if path.exists() else _Facts()
+
+
+def _lost_weights(file: ConvertedFile, parameters: int) -> str:
+    least = parameters * _WEIGHT_BYTES[file.form]
+    return (
+        f"{len(file.data)} bytes cannot hold {parameters} weights, which take {least}"
+        if len(file.data) < least
+        else ""
+    )
+
+
 def _convert_here(folder: Path, forms: Sequence[Form]) -> None:
     """The work itself, in the child: each form is on the disk before the next one begins."""
     import tensorflow as tf
@@ -140,9 +154,8 @@ def _convert_here(folder: Path, forms: Sequence[Form]) -> None:
     with np.load(folder / _EXAMPLES) as stored:
         examples = Inputs(**stored)
     said = model.predict(dict(examples._asdict()), verbose=0)
-    facts = _Facts(model.count_params())
-    if (folder / _FACTS).exists():  # another process was here before and died
-        facts = msgspec.json.decode((folder / _FACTS).read_bytes(), type=_Facts)
+    facts = _read_facts(folder)  # another process may have been here before, and died
+    facts.parameters = model.count_params()
     np.save(folder / _SAID, said.astype(np.float32))
     single = _for_one_window(tf.keras, model)
     for form in forms:
