@@ -1,6 +1,7 @@
 """Local wall time of many instants at once: offsets, and where "the same time earlier" lies. Pure."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -10,6 +11,8 @@ from gateway.contract.forecast_spec import DAY_US
 
 _I64 = NDArray[np.int64]
 _HALF_HOUR_US = 1_800_000_000
+# Four weeks behind and a day ahead are 1,400 half-hours, and the next issue asks for the same ones again.
+_OFFSETS_KEPT = 4096
 
 
 def utc_offset_us(at_us: _I64, zone: ZoneInfo) -> _I64:
@@ -28,6 +31,7 @@ def earlier_us(target_us: _I64, offset_us: _I64, days: int, zone: ZoneInfo) -> _
     return np.asarray(there_us + offset_us - utc_offset_us(there_us, zone))
 
 
+@lru_cache(maxsize=_OFFSETS_KEPT)
 def _offset_us(at_us: int, zone: ZoneInfo) -> int:
     offset = datetime.fromtimestamp(at_us // 1_000_000, UTC).astimezone(zone).utcoffset()
     assert offset is not None
