@@ -24,6 +24,12 @@ class Figure:
         return json.dumps(asdict(self) | {"ratio": ratio})
 
 
+def _accuracy() -> Iterator[tuple[str, float, str, float | None]]:
+    from tests.bench import accuracy  # TensorFlow: in the trainer's environment alone
+
+    yield from accuracy.bench()
+
+
 BENCHES: dict[str, Callable[[], Iterator[tuple[str, float, str, float | None]]]] = {
     "path": path.bench,
     "bus": bus.bench,
@@ -35,6 +41,7 @@ BENCHES: dict[str, Callable[[], Iterator[tuple[str, float, str, float | None]]]]
     "drain": drain.bench,
     "fleet": fleet.bench,
     "inference": inference.bench,
+    "accuracy": _accuracy,
 }
 
 
