@@ -32,6 +32,7 @@ from gateway.shell.status_page import serve
 from gateway.shell.store import Store
 from gateway.shell.sync_client import SyncClient
 from gateway.shell.timekeeper import Timekeeper
+from gateway.shell.track_file import TrackFile
 from gateway.status import status_tree
 
 log = logging.getLogger(__name__)
@@ -80,11 +81,13 @@ class App:
                 inference=self._models.inference,
                 alive=self._notifier.alive,
             )
+            self._tracks = TrackFile(folder, self._loop.forecaster.tracks, clock)
             await self._start()
             await self._run_all()
             await self._record("stopped")
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._counters.finish())
+                tasks.create_task(self._tracks.finish())
                 tasks.create_task(self._models.close())  # a host that hangs takes its time too
                 tasks.create_task(self._upload_once_more())
 
@@ -100,8 +103,9 @@ class App:
         return SyncClient(sync, site.gateway_id, cloud, self._store, self._recorder, clock, zone=zone)
 
     async def _start(self) -> None:
-        """Remember what was known, load the model, and say that we are here."""
+        """Remember what was known and learnt, load the models, and say that we are here."""
         await self._loop.restore()
+        self._tracks.restore()
         await self._models.start()
         await self._record("started")
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -125,6 +129,7 @@ class App:
             "strikes": self._models.watch_strikes,
             "model host": self._models.inference.revive_for_ever,
             "counters": self._counters.keep_for_ever,
+            "tracks": self._tracks.keep_for_ever,
             "store": lambda: self._store.tend(self._clock),
             "raw requests": lambda: raw_request.watch(self._folder, self._loop.request_raw, self._clock),
         }

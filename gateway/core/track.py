@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+import msgspec
 import numpy as np
 
 from firmware_bridge.reading import UtcUs
@@ -42,6 +43,15 @@ class Spoken:
 
     records: list[ForecastRecord]
     action: Action
+
+
+class TrackRecord(msgspec.Struct, frozen=True, array_like=True):
+    """What a track has learnt, for the next start; `bundle` is what it has learnt it of."""
+
+    name: str
+    bundle: str
+    standing: bytes
+    calibration: bytes
 
 
 class Track:
@@ -104,6 +114,22 @@ class Track:
             said = {mixed: self._calibrated(past, mix_w, float(scaled.scale_w)), **_without(said, mixed)}
             said |= {} if "model" in said else {"model": model_w}
         return Spoken([self._record(one, by, issued_us, past) for by, one in said.items()], action)
+
+    def save(self) -> TrackRecord:
+        """What was learnt, as bytes."""
+        of = f"{self.name} {self.bundle}"
+        return TrackRecord(self.name, self.bundle, self.standing.encode(of), self.calibration.encode(of))
+
+    def restore(self, saved: TrackRecord) -> None:
+        """Begin with what was learnt before.
+
+        Raises:
+            ValueError: it is damaged, or of another track; this one stays as it is.
+        """
+        of = f"{self.name} {saved.bundle}"
+        standing = Standing.decode(saved.standing, self.spec, self.baselines, of)
+        self.calibration = Calibration.decode(saved.calibration, self.spec, of)
+        self.standing, self.bundle = standing, saved.bundle
 
     def forget_issued(self) -> None:
         """The clock was set: which steps the issues under way meant is no longer known."""
