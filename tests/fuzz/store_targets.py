@@ -2,27 +2,34 @@
 
 import sqlite3
 import tempfile
+import zlib
 from collections.abc import Hashable, Iterator
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import msgspec
+import numpy as np
 
 from firmware_bridge.reading import UtcUs
+from gateway.contract.forecast_spec import LOAD_SLOW
 from gateway.contract.records import Record, StatusRecord, decode_record, encode_record
 from gateway.core.salvage import salvage
 from gateway.core.sqlite_pages import VISITS_MAX
 from gateway.core.sqlite_wal import PAGE_SIZES
+from gateway.core.track import Answer, Spoken, Track
 from gateway.shell.generations import Journal, Salvage, decode_journal
 from gateway.shell.raw_request import SECONDS_MAX, RawRequest, decode_request
 from gateway.shell.store_schema import migrations
+from gateway.shell.track_file import decode_tracks
 from tests.fuzz.target import BRIEF, Target
 
 PAGE_BYTES = 512
 # Two bytes in front of an input say how much of it is the file; the rest is its log.
 _LENGTH_BYTES = 2
 _AT_US = UtcUs(1_700_000_000_000_000)
+_FORECAST_US = _AT_US - _AT_US % LOAD_SLOW.step_us
 
 
 def check_salvage(data: bytes) -> Hashable:
@@ -92,6 +99,43 @@ def check_raw_request(data: bytes) -> Hashable:
     return request.before_s > request.after_s
 
 
+def check_tracks(data: bytes) -> Hashable:
+    """What forecasts have learnt, unpacked; a track that begins with it forecasts what can be."""
+    try:
+        saved = decode_tracks(zlib.compress(data, 0))
+    except ValueError:
+        return None
+    kept = 0
+    for one in saved:
+        track = Track(LOAD_SLOW, "consumption_w", ZoneInfo("UTC"))
+        try:
+            track.restore(one)
+        except ValueError:
+            continue
+        kept += 1
+        for hour in (1, 2, 500):
+            spoken = _look_ahead(track, UtcUs(_FORECAST_US + hour * 4 * LOAD_SLOW.step_us))
+            assert all(-1e10 < watts < 1e10 for record in spoken.records for watts in record.p10 + record.p90)
+        track.restore(track.save())
+    return kept, len(saved)
+
+
+def _look_ahead(track: Track, at_us: UtcUs) -> Spoken:
+    steps = track.spec.history_steps
+    past = track.past(1_000.0 + np.arange(steps) % 96, np.ones(steps, dtype=np.bool_), at_us)
+    track.observe(past)
+    output = np.zeros((track.spec.rows, len(track.spec.quantiles)), dtype=np.float32)
+    return track.speak(past, Answer(output, "ab" * 32), was_asked=True, issued_us=at_us)
+
+
+def _track_seeds() -> Iterator[bytes]:
+    track = Track(LOAD_SLOW, "consumption_w", ZoneInfo("UTC"))
+    for hour in range(2):
+        yield msgspec.msgpack.encode([track.save()])
+        _look_ahead(track, UtcUs(_FORECAST_US + hour * 4 * LOAD_SLOW.step_us))
+    yield msgspec.msgpack.encode([track.save()])
+
+
 _JOURNAL = Journal([(1, "a1" * 16), (700, "b2" * 16)], [Salvage("damaged-1700000000000000.sqlite", 700, 1)])
 
 TARGETS = [
@@ -100,4 +144,5 @@ TARGETS = [
         "generations", check_journal, [msgspec.json.encode(_JOURNAL)], [b"salvages", b"below", b"tries"], share=BRIEF
     ),
     Target("raw_request", check_raw_request, [msgspec.json.encode(RawRequest(60, 300))], share=BRIEF),
+    Target("tracks", check_tracks, _track_seeds(), bytes_max=32_768, share=BRIEF),
 ]
