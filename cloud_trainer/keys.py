@@ -46,6 +46,22 @@ def create_keys(folder: Path, channels: Iterable[str] = ("stable",)) -> dict[str
         raise SettingError("folder", str(folder), f"cannot be used ({error.strerror})", "give another one") from error
 
 
+def ensure_channel_key(folder: Path, channel: str) -> None:
+    """Make the key of `channel` where it is missing, beside keys that may make the channel known.
+
+    Raises:
+        SettingError: others may look into the folder, or it cannot be used.
+    """
+    name = channel_key(channel)
+    if has_key(folder, name) or not has_key(folder, TARGETS_KEY):
+        return  # what is missing is told by whoever needs it
+    try:
+        _refuse_others("keys", folder, folder.stat().st_mode)
+        _create_key(_path(folder, name))
+    except OSError as error:
+        raise SettingError("keys", str(folder), f"cannot be used ({error.strerror})", "give another one") from error
+
+
 def has_key(folder: Path, name: str) -> bool:
     """Whether the key `name` is at hand."""
     return _path(folder, name).exists()

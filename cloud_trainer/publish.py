@@ -56,7 +56,7 @@ def plan(repository: Path, keys: Path, bundle: Path, channel: str, release: int,
         raise ConflictError(
             "release", str(release), f"is not above {published}, published on {channel}", f"use {published + 1}"
         )
-    manifest_bytes = encode_manifest(replace(manifest, release=release))
+    manifest_bytes = encode_manifest(replace(manifest, release=release, channel=channel))
     offered = {manifest_target(channel): manifest_bytes}
     for name, data in files.items():
         offered[file_target(channel, name, manifest.files[name].sha256)] = data

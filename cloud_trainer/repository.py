@@ -40,7 +40,8 @@ SNAPSHOT_DAYS = 30
 TIMESTAMP_DAYS = 14
 
 _HASHES = ["sha256"]
-_CHANNEL = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+# As long as a setting's name, and what a channel of one organisation alone adds to it.
+_CHANNEL = re.compile(r"[a-z0-9][a-z0-9_-]{0,48}")
 _ROLES = frozenset({"root", "targets", "snapshot", "timestamp"})
 
 # python-tuf's payloads are generic over exactly these.

@@ -8,6 +8,7 @@ from pathlib import Path
 from cloud_trainer.commands import Commands
 from firmware_bridge.clock import SystemClock
 from firmware_bridge.errors import Exit
+from gateway.contract.repository import organisation_channel
 
 
 def add(commands: Commands) -> None:
@@ -17,6 +18,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--keys", type=Path, required=True, help="folder of the signing keys")
     parser.add_argument("--bundle", type=Path, required=True, help="folder with manifest.json and its files")
     parser.add_argument("--channel", default="stable", help="who gets it; default stable")
+    parser.add_argument("--organisation", metavar="NAME", help="only gateways of NAME get it, in place of the rest")
     parser.add_argument("--release", type=int, required=True, help="must be above the one published before")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
@@ -24,12 +26,15 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Publish; print the digest by which gateways and records name the bundle."""
+    from cloud_trainer.fleet.organisations import check_name
+    from cloud_trainer.keys import ensure_channel_key
     from cloud_trainer.publish import plan, write
 
-    now_us = SystemClock().utc_us()
-    publication = plan(
-        arguments.repository, arguments.keys, arguments.bundle, arguments.channel, arguments.release, now_us
-    )
+    now_us, channel = SystemClock().utc_us(), arguments.channel
+    if arguments.organisation is not None:
+        channel = organisation_channel(channel, check_name("--organisation", arguments.organisation))
+        ensure_channel_key(arguments.keys, channel)
+    publication = plan(arguments.repository, arguments.keys, arguments.bundle, channel, arguments.release, now_us)
     write(arguments.repository, publication)
     for warning in publication.warnings:
         print(f"smartwatts-trainer: {warning}", file=sys.stderr)  # noqa: T201

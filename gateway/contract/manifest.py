@@ -111,6 +111,8 @@ class BundleManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     models: Annotated[list[ModelEntry], Meta(min_length=1, max_length=8)]
     golden: Annotated[list[GoldenVectors], Meta(min_length=1, max_length=8)]
     training: Training
+    # which it was published on; releases are counted on each for itself
+    channel: Annotated[str, Meta(max_length=64)] = ""
 
 
 class GoldenCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

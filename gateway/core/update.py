@@ -9,9 +9,9 @@ The shell carries out the action, and what comes of it is the next event:
 Which bundle is current lies on disk (`state.json`), never here: a gateway that starts begins idle.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Literal, assert_never
+from typing import Literal, NamedTuple, assert_never
 
 import msgspec
 
@@ -121,6 +121,35 @@ def draw(table: Mapping[State, Mapping[Event, tuple[State, Action]]] = TABLE) ->
 def is_struck_out(strikes: int) -> bool:
     """Whether a bundle whose host failed `strikes` times since its activation has to go."""
     return strikes >= STRIKES_MAX
+
+
+class Released(NamedTuple):
+    """Which release of which channel; the factory's has no channel."""
+
+    channel: str
+    release: int
+
+
+def below_floor(channels: Sequence[str], running: Released, offered: Released) -> str:
+    """Why `offered` must not follow what runs, for it would be a step back; empty when it may.
+
+    On the channel that it came from a release never falls. Whoever runs what its organisation was given does
+    not return to what all are given: an old repository, played again, might know nothing of the organisation.
+
+    Args:
+        channels: those that are followed, the preferred one first.
+        running: what runs; of another channel, as the factory's or a former owner's, it sets no floor.
+        offered: what the first of the channels that offers anything offers.
+    """
+    if running.channel not in channels:
+        return ""
+    if running.channel != offered.channel:
+        if channels.index(offered.channel) < channels.index(running.channel):
+            return ""
+        return f"channel {offered.channel!r} is for gateways that {running.channel!r}, which runs, is not for"
+    if offered.release < running.release:
+        return f"release {offered.release} is below {running.release}, which runs"
+    return ""
 
 
 OutcomeKind = Literal["no_update", "installed", "refused", "network", "expired", "local"]

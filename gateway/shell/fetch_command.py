@@ -10,8 +10,10 @@ from urllib.parse import urlsplit
 from firmware_bridge.errors import Exit, SettingError
 from gateway import config as settings
 from gateway.contract.manifest import ManifestError
+from gateway.contract.repository import followed_channels
 from gateway.core.update import NO_BUNDLE, Outcome, OutcomeKind, encode_outcome
 from gateway.shell.bundle_files import STATE_NAME, BundleFiles
+from gateway.shell.identity import IdentityFolder
 from gateway.shell.update_fetch import Check, fetch
 from gateway.shell.verified_bundle import BundleMissingError
 
@@ -43,10 +45,10 @@ def models_folder(config: settings.Config) -> Path:
 
 
 def check_of(config: settings.Config, current: str) -> Check:
-    """The check that `config` asks for.
+    """The check that `config` asks for, on the channels of the organisation that this gateway belongs to.
 
     Raises:
-        SettingError: the configuration names no repository, or no readable root.
+        SettingError: the configuration names no repository, or no readable root; or the identity is damaged.
     """
     update = config.update
     if update is None:
@@ -66,11 +68,16 @@ def check_of(config: settings.Config, current: str) -> Check:
     return Check(
         url=update.url,
         root=root,
-        channel=update.channel,
+        channels=followed_channels(update.channel, _organisation(config)),
         models=models_folder(config),
         current=current,
         budget_s=update.timeout_s,
     )
+
+
+def _organisation(config: settings.Config) -> str | None:
+    """Whose gateway this is, as the cloud said when it was enrolled."""
+    return IdentityFolder(Path(config.store.folder), config.site.gateway_id).organisation
 
 
 def current_digest(models: Path, given: str | None) -> str:

@@ -94,6 +94,16 @@ class IdentityFolder:
         return Identity(file, signers, _by_id(file.server_keys), None if following is None else following.key_id)
 
     @property
+    def organisation(self) -> str | None:
+        """The organisation that it was enrolled into; None while it is not enrolled.
+
+        Raises:
+            SettingError: the file that says it is damaged.
+        """
+        file = self._file()
+        return None if file is None else file.organisation
+
+    @property
     def key_id(self) -> str | None:
         """The id of the key that is there, whether the cloud knows it or not.
 

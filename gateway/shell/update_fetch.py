@@ -35,7 +35,7 @@ from gateway.contract.manifest import (
     decode_manifest,
 )
 from gateway.contract.repository import METADATA_FOLDER, TARGETS_FOLDER, file_target, manifest_target, served_name
-from gateway.core.update import Outcome, OutcomeKind
+from gateway.core.update import Outcome, OutcomeKind, Released, below_floor
 from gateway.shell import durable
 from gateway.shell.bundle_files import FACTORY, BundleFiles, read_state
 from gateway.shell.cold_check import CheckFailedError, accept_cold
@@ -54,7 +54,8 @@ class Check:
     url: str
     # bytes of the root metadata that is trusted
     root: bytes
-    channel: str
+    # those to look at, the preferred one first: what the first offers that offers anything is taken
+    channels: tuple[str, ...]
     models: Path
     # digest of the bundle that runs
     current: str
@@ -106,6 +107,7 @@ class _Fetch:
         self._fetcher = BundleFetcher(check.url, models / "spool", check.budget_s, gap_s=check.gap_s)
         self._release: int | None = None
         self._digest: str | None = None
+        self._channel = check.channels[-1]
 
     def run(self) -> Outcome:
         """Do the check; errors of python-tuf become outcomes here and nowhere else."""
@@ -126,12 +128,13 @@ class _Fetch:
     def _look(self) -> Outcome:
         updater = self._updater()
         updater.refresh()
-        target = updater.get_targetinfo(manifest_target(self._check.channel))
+        target = self._offered(updater)
         # python-tuf renames without fsync: a power cut could empty all metadata at once, and with
         # it the protection against an old repository.
         durable.sync_tree(self._check.models / "tuf")
         if target is None:
-            return self._outcome("no_update", f"nothing is published on channel {self._check.channel!r}")
+            names = " or ".join(map(repr, self._check.channels))
+            return self._outcome("no_update", f"nothing is published on channel {names}")
         self._digest = target.hashes.get("sha256")
         self._release = _release_of(target)
         if self._digest is None:
@@ -142,9 +145,28 @@ class _Fetch:
             return self._outcome("no_update", f"refused before: {reason}")
         if (installed := self._files.installed(self._digest)) is not None:
             self._release = installed.manifest.release
+            if reason := self._step_back(installed.manifest):
+                raise _RefusedError(reason)  # it stays what can be gone back to
             return self._outcome("installed", "was fetched before")
         self._install(updater, target)
         return self._outcome("installed", "")
+
+    def _offered(self, updater: Updater) -> TargetFile | None:
+        """The manifest on the first of the channels that has one. That an earlier one has none is signed, too."""
+        for channel in self._check.channels:
+            if (target := updater.get_targetinfo(manifest_target(channel))) is not None:
+                self._channel = channel
+                return target
+        return None
+
+    def _step_back(self, manifest: BundleManifest) -> str:
+        """Why it must not follow what runs. TUF sees to that while its local metadata lasts: a second lock."""
+        running = self._files.find(self._check.current)
+        if running is None:
+            return ""
+        before = Released(running.manifest.channel, running.manifest.release)
+        reason = below_floor(self._check.channels, before, Released(self._channel, manifest.release))
+        return f"{MANIFEST_NAME}: {reason}" if reason else ""
 
     def _updater(self) -> Updater:
         check = self._check
@@ -191,15 +213,14 @@ class _Fetch:
         except ManifestError as error:
             raise _WrongBundleError(str(error)) from error
         self._release = manifest.release
-        running = self._files.find(self._check.current)
-        if running is not None and manifest.release < running.manifest.release:
-            # TUF holds this as long as its local metadata lasts; this is the second lock.
-            reason = f"{MANIFEST_NAME}: release {manifest.release} is below {running.manifest.release}, which runs"
+        if manifest.channel != self._channel:
+            raise _WrongBundleError(f"{MANIFEST_NAME} is of channel {manifest.channel!r}, not {self._channel!r}")
+        if reason := self._step_back(manifest):
             raise _WrongBundleError(reason)
         return manifest
 
     def _download_file(self, updater: Updater, name: str, entry: FileEntry, staging: Path) -> None:
-        target = updater.get_targetinfo(file_target(self._check.channel, name, entry.sha256))
+        target = updater.get_targetinfo(file_target(self._channel, name, entry.sha256))
         if target is None:
             raise _WrongBundleError(f"{name}: the manifest names it, the signed metadata does not")
         if target.length > FILE_BYTES_MAX:

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from cloud_trainer.keys import ROOT_KEYS, create_keys, has_key, load_signer
+from cloud_trainer.keys import ROOT_KEYS, create_keys, ensure_channel_key, has_key, load_signer
 from firmware_bridge.errors import ConflictError, SettingError
 
 
@@ -42,6 +42,26 @@ def test_existing_keys_are_never_overwritten(tmp_path):
     with pytest.raises(SettingError, match=r"root-2.pem already"):
         create_keys(folder)
     assert {path.name for path in folder.iterdir()} == before.keys() - {"root-1.pem"}
+
+
+def test_channel_gets_a_key_once_where_it_can_be_made_known(tmp_path):
+    folder = tmp_path / "keys"
+    create_keys(folder)
+    ensure_channel_key(folder, "canary")
+    made = load_signer(folder, "channel-canary").public_key.keyid
+    ensure_channel_key(folder, "canary")
+    assert load_signer(folder, "channel-canary").public_key.keyid == made
+    (folder / "targets.pem").unlink()
+    ensure_channel_key(folder, "beta")
+    assert not has_key(folder, "channel-beta")
+
+
+def test_no_key_is_added_where_others_may_look(tmp_path):
+    folder = tmp_path / "keys"
+    create_keys(folder)
+    folder.chmod(0o755)
+    with pytest.raises(SettingError, match="read by others"):
+        ensure_channel_key(folder, "canary")
 
 
 def test_folder_that_others_may_look_into_is_refused(tmp_path):

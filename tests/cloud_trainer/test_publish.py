@@ -79,7 +79,9 @@ DAMAGES = {
     f"{MODEL_FILE} has 7 bytes": lambda bundle: (bundle / MODEL_FILE).write_bytes(b"longer than it was"),
     f"{MODEL_FILE} cannot be read": lambda bundle: (bundle / MODEL_FILE).unlink(),
     "manifest.json cannot be read": lambda bundle: (bundle / "manifest.json").write_bytes(b"{"),
-    "is not the file": lambda bundle: (bundle / GOLDEN_FILE).write_bytes(b"[" * 32),
+    "is not the file": lambda bundle: (bundle / GOLDEN_FILE).write_bytes(
+        b"[" * (bundle / GOLDEN_FILE).stat().st_size
+    ),
     r"manifest.json cannot be read \(No such": lambda bundle: shutil.rmtree(bundle),
 }
 
@@ -134,7 +136,7 @@ def test_reader_at_any_moment_of_a_publication_sees_the_old_or_the_new_release(p
                 Check(
                     url=server.url,
                     root=publisher.root,
-                    channel="stable",
+                    channels=("stable",),
                     models=tmp_path / f"models-{count}",
                     current="0" * 64,
                     budget_s=10.0,

@@ -28,7 +28,9 @@ MODEL_FILE = f"{NAME}.tflite"
 GOLDEN_FILE = f"{NAME}_golden.json"
 
 
-def write_bundle(folder: Path, *, release: int = 0, model: bytes = b"weights", card: bytes = b"about") -> str:
+def write_bundle(
+    folder: Path, *, release: int = 0, model: bytes = b"weights", card: bytes = b"about", channel: str = ""
+) -> str:
     """Write a bundle into `folder`; its digest."""
     golden = msgspec.json.encode([GoldenCase([[0.0], [0.0]], [0.0])])
     files = {MODEL_FILE: model, GOLDEN_FILE: golden, "card.md": card}
@@ -57,6 +59,7 @@ def write_bundle(folder: Path, *, release: int = 0, model: bytes = b"weights", c
             ],
             golden=[GoldenVectors(NAME, GOLDEN_FILE, 0.01)],
             training=Training("none", "none", 0, 1, {}),
+            channel=channel,
         )
     )
     (folder / MANIFEST_NAME).write_bytes(manifest)

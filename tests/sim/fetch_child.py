@@ -23,7 +23,7 @@ def main() -> None:
     check = Check(
         url=given.url,
         root=given.root.read_bytes(),
-        channel="stable",
+        channels=("stable",),
         models=given.models,
         current=given.current,
         budget_s=20.0,

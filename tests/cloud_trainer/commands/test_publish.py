@@ -5,6 +5,7 @@ import pytest
 
 from cloud_trainer.__main__ import main
 from firmware_bridge.errors import Exit
+from gateway.contract.repository import organisation_channel
 from tests.sim.bundles import write_bundle
 
 
@@ -40,3 +41,18 @@ def test_folder_without_a_bundle_is_another_exit_code_than_a_damaged_one(argumen
     assert "bundle: manifest.json cannot be read" in capsys.readouterr().err
     (tmp_path / "bundle" / "manifest.json").write_text("{")
     assert main([*arguments, "--release", "1"]) == Exit.BAD_SETTING
+
+
+def test_release_for_one_organisation_has_a_channel_of_its_own_and_tells_nobody_whose(arguments, tmp_path, capsys):
+    assert main([*arguments, "--release", "5"]) == Exit.OK
+    capsys.readouterr()
+    assert main([*arguments, "--release", "1", "--organisation", "acme", "--json"]) == Exit.OK
+    assert json.loads(capsys.readouterr().out)["channel"] == organisation_channel("stable", "acme")
+    assert main([*arguments, "--release", "1", "--organisation", "acme"]) == Exit.CONFLICT
+    published = [path for path in (tmp_path / "repository").rglob("*") if path.is_file()]
+    assert not any("acme" in str(path.relative_to(tmp_path)) or b"acme" in path.read_bytes() for path in published)
+
+
+def test_organisation_that_cannot_be_one_is_refused(arguments, capsys):
+    assert main([*arguments, "--release", "1", "--organisation", "A/B"]) == Exit.BAD_SETTING
+    assert "--organisation = 'A/B': is no name" in capsys.readouterr().err

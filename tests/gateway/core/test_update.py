@@ -9,7 +9,9 @@ from gateway.core.update import (
     Action,
     Event,
     Outcome,
+    Released,
     State,
+    below_floor,
     decode_outcome,
     draw,
     encode_outcome,
@@ -151,3 +153,29 @@ def test_any_other_line_is_refused(line):
 @given(outcomes)
 def test_every_outcome_is_an_event_of_a_check(outcome):
     assert event_of(outcome) in TABLE[State.CHECKING]
+
+
+FOLLOWED = ("stable-acme", "stable")
+releases = st.builds(Released, st.sampled_from(["", "stable", "stable-acme", "stable-old"]), st.integers(0, 9))
+offers = st.builds(Released, st.sampled_from(FOLLOWED), st.integers(0, 9))
+
+
+@given(st.lists(offers, max_size=20), releases)
+def test_no_channel_is_ever_followed_backwards_nor_left_for_a_more_general_one(offered, running):
+    taken = [running]
+    for one in offered:
+        if not below_floor(FOLLOWED, taken[-1], one):
+            taken.append(one)
+    own = [one.channel for one in taken if one.channel in FOLLOWED]
+    assert own == sorted(own, key=FOLLOWED.index, reverse=True)
+    for channel in FOLLOWED:
+        numbers = [one.release for one in taken if one.channel == channel]
+        assert numbers == sorted(numbers)
+
+
+def test_factory_bundle_and_a_former_owners_set_no_floor():
+    for channel in ("", "stable-old"):
+        assert below_floor(FOLLOWED, Released(channel, 9), Released("stable", 1)) == ""
+    assert below_floor(FOLLOWED, Released("stable", 9), Released("stable-acme", 1)) == ""
+    assert below_floor(FOLLOWED, Released("stable", 9), Released("stable", 8)) == "release 8 is below 9, which runs"
+    assert "is for gateways" in below_floor(FOLLOWED, Released("stable-acme", 1), Released("stable", 8))

@@ -8,11 +8,15 @@ from typing import get_args
 import pytest
 
 from firmware_bridge.errors import Exit, SettingError
+from firmware_bridge.reading import UtcUs
 from gateway import config as settings
+from gateway.contract.enrolment import Enrolled, encode_bytes
 from gateway.contract.manifest import MANIFEST_NAME, FileEntry, decode_manifest, encode_manifest
+from gateway.contract.repository import organisation_channel
 from gateway.core.update import NO_BUNDLE, Outcome, OutcomeKind
 from gateway.shell import fetch_command
 from gateway.shell.bundle_files import FACTORY, STATE_NAME, BundleFiles
+from gateway.shell.identity import IDENTITY_NAME, IdentityFolder
 from gateway.shell.update_client import check
 from gateway.shell.update_client import fetch_command as fetch_command_of
 from tests.sim.bundles import MODEL_FILE
@@ -46,8 +50,21 @@ def config_text(tmp_path, url="http://127.0.0.1:9", root="root.json") -> str:
 def test_check_is_what_the_configuration_asks_for(tmp_path):
     (tmp_path / "root.json").write_bytes(b"root")
     check = fetch_command.check_of(settings.load(config_text(tmp_path)), DIGEST)
-    assert (check.root, check.channel, check.current, check.budget_s) == (b"root", "stable", DIGEST, 7.5)
+    assert (check.root, check.channels, check.current, check.budget_s) == (b"root", ("stable",), DIGEST, 7.5)
     assert check.models == tmp_path / "data" / "models"
+
+
+def test_check_of_an_enrolled_gateway_looks_at_its_organisations_channel_first(tmp_path):
+    (tmp_path / "root.json").write_bytes(b"root")
+    folder = IdentityFolder(tmp_path / "data", "gw-1")
+    key = encode_bytes(bytes(32))
+    with folder.locked():
+        folder.take_in(Enrolled("gw-1", "acme", "shop", [key], UtcUs(1)), "http://cloud", UtcUs(1), anew=False)
+    check = fetch_command.check_of(settings.load(config_text(tmp_path)), DIGEST)
+    assert check.channels == (organisation_channel("stable", "acme"), "stable")
+    (tmp_path / "data" / IDENTITY_NAME).write_bytes(b"{")
+    with pytest.raises(SettingError, match="is damaged"):
+        fetch_command.check_of(settings.load(config_text(tmp_path)), DIGEST)
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,11 @@ def enrolled(folder) -> IdentityFolder:
     return folder
 
 
+def test_whose_it_is_is_known_once_it_is_enrolled(folder, request):
+    assert folder.organisation is None
+    assert request.getfixturevalue("enrolled").organisation == "shops"
+
+
 def data(folder: IdentityFolder, name: str, tmp_path: Path) -> Path:
     return tmp_path / "data" / name
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from cloud_trainer.keys import ensure_channel_key
 from gateway.contract.inputs import input_digest
 from gateway.contract.manifest import decode_manifest
-from gateway.contract.repository import file_target, manifest_target
+from gateway.contract.repository import file_target, followed_channels, manifest_target
 from gateway.core.update import Outcome
 from gateway.shell.bundle_files import BundleFiles
 from gateway.shell.cold_check import CheckFailedError
@@ -41,6 +42,7 @@ class Gateway:
         self.files = BundleFiles(self.models, self.factory)
         self.active = self.files.start()
         self.root = b""
+        self.channels: tuple[str, ...] = ("stable",)
         self.accept = lambda _: ""
 
     def check(self, *, current: str | None = None, budget_s: float = 10.0, gap_s: float = 5.0) -> Outcome:
@@ -48,7 +50,7 @@ class Gateway:
             Check(
                 url=self.server.url,
                 root=self.root or self.publisher.root,
-                channel="stable",
+                channels=self.channels,
                 models=self.models,
                 current=current or self.active.digest,
                 budget_s=budget_s,
@@ -314,6 +316,62 @@ def test_channel_without_releases_is_no_update(gateway, tmp_path):
     assert gateway.check() == Outcome("no_update", reason="nothing is published on channel 'stable'")
 
 
+@pytest.fixture
+def acme(gateway):
+    """A gateway that its organisation has a channel for; the name of the channel."""
+    gateway.channels = followed_channels("stable", "acme")
+    channel = gateway.channels[0]
+    ensure_channel_key(gateway.publisher.keys, channel)
+    return channel
+
+
+def test_gateway_takes_what_all_are_given_until_its_organisation_is_given_something(gateway, acme):
+    assert gateway.update().release == 1
+    for release in range(2, 6):
+        gateway.publisher.publish(release)
+    assert gateway.update().release == 5
+    digest = gateway.publisher.publish(1, model=b"of acme", channel=acme)
+    assert gateway.update() == Outcome("installed", 1, digest, "")
+    gateway.publisher.publish(6, model=b"better for all")
+    assert gateway.check().outcome == "no_update", "what all are given is not for it any more"
+    assert gateway.publisher.publish(2, model=b"better", channel=acme) == gateway.update().digest
+
+
+def test_gateway_of_another_organisation_does_not_see_it(gateway, acme):
+    gateway.publisher.publish(9, channel=acme)
+    gateway.channels = followed_channels("stable", "other")
+    assert gateway.update().release == 1
+    assert gateway.server.asked(acme) == []
+
+
+def test_floor_holds_on_the_channel_of_an_organisation(gateway, acme, tmp_path):
+    gateway.publisher.publish(1, channel=acme)
+    shutil.copytree(gateway.server.folder, tmp_path / "old")
+    gateway.publisher.publish(2, model=b"better", channel=acme)
+    gateway.update()
+    shutil.rmtree(gateway.models / "tuf")
+    gateway.server.folder = tmp_path / "old"
+    gateway.refused("manifest.json: release 1 is below 2, which runs", lasting=True)
+
+
+def test_old_repository_that_knows_nothing_of_the_organisation_brings_nothing_back(gateway, acme, tmp_path):
+    gateway.update()
+    shutil.copytree(gateway.server.folder, tmp_path / "old")
+    gateway.publisher.publish(1, model=b"of acme", channel=acme)
+    gateway.update()
+    shutil.rmtree(gateway.models / "tuf")
+    gateway.server.folder = tmp_path / "old"
+    reason = f"manifest.json: channel 'stable' is for gateways that {acme!r}, which runs, is not for"
+    gateway.refused(reason, lasting=False)
+
+
+def test_gateway_that_changes_hands_leaves_what_its_old_organisation_was_given(gateway, acme):
+    gateway.publisher.publish(7, model=b"of acme", channel=acme)
+    gateway.update()
+    gateway.channels = followed_channels("stable", "other")
+    assert gateway.update().release == 1
+
+
 def test_bundle_that_is_not_accepted_never_reaches_the_versions(gateway):
     gateway.accept = lambda _: "golden.json case 0: differs by 3"
     gateway.refused("golden.json case 0: differs by 3", lasting=True)
@@ -350,7 +408,7 @@ def test_acceptance_sees_the_whole_bundle_on_disk(gateway):
 
 def signed_but_wrong(tmp_path):
     """What a publisher with the right keys and no care could sign, by what the gateway says of it."""
-    write_bundle(tmp_path / "wrong", release=2, model=b"better")
+    write_bundle(tmp_path / "wrong", release=2, model=b"better", channel="stable")
     manifest = (tmp_path / "wrong" / "manifest.json").read_bytes()
     names = decode_manifest(manifest).files
     files = {
@@ -362,6 +420,8 @@ def signed_but_wrong(tmp_path):
     return {
         "manifest.json cannot be read": files | {MANIFEST: b"{}"},
         "manifest.json has 65537 bytes, more than 65536": files | {MANIFEST: bytes(65537)},
+        "manifest.json is of channel 'canary', not 'stable'": files
+        | {MANIFEST: manifest.replace(b'"stable"', b'"canary"')},
         "the bundle was made for inputs ffffffffffff": files | {MANIFEST: manifest.replace(own, b"f" * 64)},
         f"{MODEL_FILE}: the manifest names it, the signed metadata does not": {
             path: data for path, data in (files | {MANIFEST: manifest}).items() if path != model
