@@ -14,8 +14,10 @@ from firmware_bridge.errors import SettingError
 from gateway.contract.inputs import F64, I64, Mask
 from gateway.contract.local_time import utc_offset_us
 
-# Twenty years of minutes; a stray stamp decades away would ask for more.
+# Twenty years of minutes.
 STEPS_MAX = 12_000_000
+# A recording with fewer rows than a hundredth of its steps has a stray stamp, decades away; a short one may be thin.
+_STEPS_PER_ROW_MAX, _STEPS_ALLOWED = 100, 100_000
 _HOUR_US = 3_600_000_000
 # Rows come a little early and late; further off, it is another cadence.
 _CADENCE_TOLERANCE = 0.05
@@ -54,10 +56,9 @@ def grid(us: I64, columns: Sequence[F64], form: FileForm, *, by_wall_clock: bool
     step = (us - phase_us + cadence_us // 2) // cadence_us
     start = int(step[0])
     steps = int(step[-1]) - start + 1
-    if steps > STEPS_MAX:
-        years = f"from {day_of(us[0], form.zone)} to {day_of(us[-1], form.zone)}"
-        next_step = f"correct the stamps that lie apart: at most {STEPS_MAX} steps are read"
-        raise SettingError("time column", repr(form.time_column), f"reaches {years} with {len(us)} rows", next_step)
+    if steps > min(max(_STEPS_PER_ROW_MAX * len(us), _STEPS_ALLOWED), STEPS_MAX):
+        problem = f"reaches from {day_of(us[0], form.zone)} to {day_of(us[-1], form.zone)} with {len(us)} rows"
+        raise SettingError("time column", repr(form.time_column), problem, "correct the stamps that lie apart")
     step -= start
     is_first = np.append(True, np.diff(step) != 0)
     conflicting = np.zeros(steps, dtype=np.bool_)
@@ -90,7 +91,7 @@ def _other_cadence(us: I64, cadence_us: int) -> Finding | None:
 
 def _one_each(us: I64, cadence_us: int) -> F64:
     """What stands for the values where nobody can say which step they belong to: as few steps as need be, unknown."""
-    return np.full(min(int((us[-1] - us[0]) // cadence_us) + 1, STEPS_MAX), np.nan)
+    return np.full(min(int((us[-1] - us[0]) // cadence_us) + 1, len(us)), np.nan)
 
 
 def _phase_us(us: I64, cadence_us: int) -> int:

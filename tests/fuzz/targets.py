@@ -7,6 +7,7 @@ from tests.fuzz import (
     program_targets,
     settings_targets,
     store_targets,
+    trainer_targets,
 )
 from tests.fuzz.campaign import Campaign, Report
 from tests.fuzz.target import Target
@@ -20,6 +21,7 @@ TARGETS: dict[str, Target] = {
         store_targets,
         cloud_targets,
         ingest_targets,
+        trainer_targets,
     )
     for target in module.TARGETS
 }
