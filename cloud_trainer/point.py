@@ -11,7 +11,8 @@ from gateway.contract.inputs import F64
 def with_band(learnt_on: Judged, median_w: F64) -> Callable[[F64, Judged], F64]:
     """How to spread medians `[n, rows]` into quantiles `[n, rows, quantiles]`, learnt on one part of the data.
 
-    Errors are taken in units of each window's own spread, as everywhere.
+    Errors are taken in units of each window's own spread, as everywhere. The median stays what was said: a
+    forecaster that is always too low has no band below it.
     """
     spec = learnt_on.spec
     errors = (learnt_on.windows.actual_w - median_w) / learnt_on.windows.scale_w[:, np.newaxis]
@@ -21,10 +22,11 @@ def with_band(learnt_on: Judged, median_w: F64) -> Callable[[F64, Judged], F64]:
         known = errors[np.isfinite(errors[:, row]), row]
         if known.size:
             offsets[row] = np.quantile(known, spec.quantiles)
-    offsets[:, spec.median] = 0.0
+    levels = np.asarray(spec.quantiles)
+    offsets = np.where(levels < 0.5, np.minimum(offsets, 0.0), np.maximum(offsets, 0.0)) * (levels != 0.5)
 
     def spread(median_w: F64, part: Judged) -> F64:
         scale_w = part.windows.scale_w[:, np.newaxis, np.newaxis]
-        return np.asarray(np.sort(median_w[..., np.newaxis] + offsets * scale_w, axis=-1))
+        return np.asarray(median_w[..., np.newaxis] + offsets * scale_w)
 
     return spread
