@@ -8,6 +8,7 @@ from typing import Any
 
 from tensorflow import keras
 
+from cloud_trainer.nlinear import factors
 from cloud_trainer.towers import TAIL_STEPS, Forecaster
 from gateway.contract.inputs import CHANNELS
 
@@ -18,18 +19,32 @@ def graph(forecaster: Forecaster) -> Any:  # noqa: ANN401 - TensorFlow has no ty
     layers = keras.layers
     recent = keras.Input((spec.recent_steps,), name="recent")
     steps = keras.Input((spec.rows, CHANNELS), name="steps")
-    ridge = layers.Dense(spec.rows, name="ridge")
-    ahead = layers.Reshape((spec.rows, 1), name="ridge_rows")(ridge(recent))
+    ahead = layers.Reshape((spec.rows, 1), name="ridge_rows")(_ridge(forecaster, recent))
     seen = layers.Concatenate(name="seen")([steps, ahead])
     column = layers.Reshape((spec.recent_steps, 1), name="recent_column")(recent)
     tail = layers.Cropping1D((spec.recent_steps - TAIL_STEPS, 0), name="tail_column")(column)
     tail = layers.Reshape((TAIL_STEPS,), name="tail")(tail)
-    ridge.set_weights([forecaster.ridge.weights, forecaster.ridge.bias])
     hidden = [_tower(forecaster, number, seen, tail) for number in range(len(towers.enter))]
     head = layers.Dense(len(spec.quantiles), name="head")
     output = head(layers.Concatenate(name="all")([*hidden, seen]))
     head.set_weights(list(forecaster.head))
     return keras.Model([recent, steps], output, name=spec.kind)
+
+
+def _ridge(forecaster: Forecaster, recent: Any) -> Any:  # noqa: ANN401 - as above
+    """The ridge's forecast of every row: one dense layer, or two narrow ones where that is smaller."""
+    line, through = forecaster.ridge, factors(forecaster.ridge)
+    wide = keras.layers.Dense(forecaster.spec.rows, name="ridge")
+    if through is None:
+        said = wide(recent)
+        wide.set_weights([line.weights, line.bias])
+        return said
+    down, up = through
+    narrow = keras.layers.Dense(down.shape[1], use_bias=False, name="ridge_narrow")
+    said = wide(narrow(recent))
+    narrow.set_weights([down])
+    wide.set_weights([up, line.bias])
+    return said
 
 
 def _tower(forecaster: Forecaster, number: int, seen: Any, tail: Any) -> Any:  # noqa: ANN401 - as above

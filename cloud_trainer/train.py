@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from cloud_trainer.judge import Judged, absolute_errors, absolute_errors_of, judged
-from cloud_trainer.nlinear import LAMBDAS, Ridge, ridge
+from cloud_trainer.nlinear import LAMBDAS, Ridge, reduced, reduced_by_validation, ridge
 from cloud_trainer.nlinear import Windows as RidgeWindows
 from cloud_trainer.point import with_band
 from cloud_trainer.series import SiteSeries
@@ -32,8 +32,8 @@ Say = Callable[[str], None]
 class Lesson:
     """How towers are taught."""
 
-    towers: int = 4
-    width: int = 32
+    towers: int = 3
+    width: int = 64
     batch_windows: int = 32
     batches: int = 1_200
     learning_rate: float = 3e-3
@@ -194,14 +194,16 @@ def train(config: TrainConfig, sites: Sequence[SiteSeries], say: Say) -> Trained
         from cloud_trainer.lstm import lstm_row
 
         rows.append(lstm_row(config, data, validation, test, say))
-    chosen, reason = verdict(validation, taught[0].blended(weight), weight, rows)
+    chosen, reason = verdict(validation, taught[0].blended(weight), weight)
     if not chosen:
         return Trained(config, data, None, chosen, reason, rows, validation, test, clock.monotonic_s() - started_s)
 
     # --- once more, with what was chosen, on all that may be learnt from
     both = joined([data.train, data.validation])
     more = len(both) / len(data.train)
+    rank = int(np.linalg.matrix_rank(line.weights))
     line = ridge(both.recent, both.targets, (line.lam,), RidgeWindows(both.recent[:1], both.targets[:1]))
+    line = reduced(line, both.recent, rank)
     lesson = replace(config.lesson, batches=round(config.lesson.batches * more))
     towers = learn(spec, both, line, lesson, config.seeds[0], say)
     forecaster = Forecaster(spec, line, towers, weight)
@@ -210,9 +212,10 @@ def train(config: TrainConfig, sites: Sequence[SiteSeries], say: Say) -> Trained
 
 
 def fit_ridge(data: Split) -> Ridge:
-    """The ridge whose penalty serves the validation part best."""
+    """The ridge whose penalty serves the validation part best, as narrow as that allows."""
     chosen_by = RidgeWindows(data.validation.recent, data.validation.targets)
-    return ridge(data.train.recent, data.train.targets, LAMBDAS, chosen_by)
+    line = ridge(data.train.recent, data.train.targets, LAMBDAS, chosen_by)
+    return reduced_by_validation(line, data.train.recent, chosen_by)
 
 
 def choose_weight(taught: Sequence[Forecaster], validation: Judged) -> tuple[float, list[float]]:
@@ -271,16 +274,16 @@ def _towers_row(name: str, members: Sequence[Forecaster], validation: Judged, te
     )
 
 
-def verdict(validation: Judged, winner: Forecaster, weight: float, rows: Sequence[Row]) -> tuple[str, str]:
+def verdict(validation: Judged, winner: Forecaster, weight: float) -> tuple[str, str]:
     """Which candidate ships and why; an empty name when none is better than the naive forecasts beyond chance."""
     name = {0.0: "ridge", 1.0: "step_mlp"}.get(weight, "blend")
-    naive = min((row for row in rows if row.is_naive), key=lambda row: row.validation[0].mae_w)
+    others = {one: absolute_errors_of(validation, said_w) for one, said_w in validation.baselines_w.items()}
+    naive, other = min(others.items(), key=lambda one: float(np.nanmean(one[1])))
     error = absolute_errors(validation, validation.meant_w(winner.predict(validation.windows)))
-    other = absolute_errors_of(validation, validation.baselines_w[naive.name])
     share = better_share(error, other, validation.day, np.random.default_rng(0))
     reason = (
         f"{name} has the least pinball loss on the validation part (towers weigh {weight:g}, ridge {1 - weight:g}) "
-        f"and is better than {naive.name} in {share:.0%} of resampled histories"
+        f"and is better than {naive} in {share:.0%} of resampled histories"
     )
     if share >= BETTER_SHARE_MIN:
         return name, reason

@@ -6,7 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloud_trainer import nlinear
-from cloud_trainer.nlinear import Moments, Windows, mean_squared_error, ridge, ridge_path
+from cloud_trainer.nlinear import (
+    Moments,
+    Ridge,
+    Windows,
+    factors,
+    mean_squared_error,
+    reduced,
+    reduced_by_validation,
+    ridge,
+    ridge_path,
+)
 
 INPUTS, OUTPUTS = 6, 4
 
@@ -122,3 +132,39 @@ def test_a_series_that_stands_still_is_forecast_to_stand_still():
 def test_the_error_looks_at_known_targets_alone():
     assert mean_squared_error(np.array([[1.0, 5.0]]), np.array([[3.0, np.nan]])) == 4.0
     assert mean_squared_error(np.array([[1.0]]), np.array([[np.nan]])) == np.inf
+
+
+def test_a_reduced_map_of_full_rank_says_the_same():
+    rng = np.random.default_rng(3)
+    recent = rng.normal(size=(400, 12)) @ rng.normal(size=(12, 12))
+    line = ridge(recent, recent @ rng.normal(size=(12, 5)), (1e-3,), Windows(recent, recent[:, :5]))
+    assert reduced(line, recent, 5).predict(recent) == pytest.approx(line.predict(recent), abs=1e-6)
+
+
+def test_what_moves_in_two_ways_passes_through_two_numbers():
+    rng = np.random.default_rng(4)
+    recent = rng.normal(size=(600, 2)) @ rng.normal(size=(2, 20)) + 1e-3 * rng.normal(size=(600, 20))
+    targets = recent @ rng.normal(size=(20, 9))
+    line = ridge(recent, targets, (1e-6,), Windows(recent, targets))
+    narrow = reduced(line, recent, 2)
+    assert np.linalg.matrix_rank(narrow.weights) == 2
+    assert mean_squared_error(narrow.predict(recent), targets) < 0.01 * targets.var()
+
+
+def test_the_factors_of_a_narrow_map_make_it_and_a_wide_one_has_none():
+    rng = np.random.default_rng(5)
+    wide = Ridge(rng.normal(size=(30, 10)), np.zeros(10), 0.1)
+    assert factors(wide) is None
+    narrow = Ridge(rng.normal(size=(30, 3)) @ rng.normal(size=(3, 10)), np.zeros(10), 0.1)
+    down, up = factors(narrow)
+    assert (down.shape, up.shape) == ((30, 3), (3, 10))
+    assert down @ up == pytest.approx(narrow.weights)
+
+
+def test_a_map_is_narrowed_as_far_as_validation_allows():
+    rng = np.random.default_rng(6)
+    recent = rng.normal(size=(900, 3)) @ rng.normal(size=(3, 60)) + 1e-3 * rng.normal(size=(900, 60))
+    targets = recent @ rng.normal(size=(60, 40)) + 0.1 * rng.normal(size=(900, 40))
+    line = ridge(recent[:600], targets[:600], (1e-3,), Windows(recent[600:], targets[600:]))
+    narrow = reduced_by_validation(line, recent[:600], Windows(recent[600:], targets[600:]))
+    assert np.linalg.matrix_rank(narrow.weights) == 4
