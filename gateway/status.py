@@ -1,5 +1,6 @@
 """The gateway's state as one plain tree: what `/status.json` says and the page shows."""
 
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from math import isnan
 from typing import Any
@@ -16,6 +17,7 @@ from gateway import SOFTWARE
 from gateway.config import Config
 from gateway.contract.forecast_spec import DAY_US
 from gateway.contract.records import AnomalyRecord, ForecastRecord
+from gateway.core.footprint import footprint
 from gateway.core.outlook import Outlook
 from gateway.core.speech import sentence
 from gateway.core.standing import SHARE_DAYS
@@ -57,6 +59,7 @@ def status_tree(
         "production": _production(loop),
         "next_hour": _next_hour(now.next_hour),
         "outlook": _outlook(now.outlook, config.site.time_zone),
+        "emissions": _emissions(config, loop),
         "standings": [_standing(track) for track in loop.forecaster.tracks],
         "anomalies": _anomalies(loop),
         "queue": _queue(queue),
@@ -147,6 +150,15 @@ def _outlook(outlook: Outlook | None, time_zone: str) -> dict[str, Any] | None:
             for one, low, middle, high in zip(dates, outlook.p10_wh, outlook.p50_wh, outlook.p90_wh, strict=True)
         ]
     }
+
+
+def _emissions(config: Config, loop: Loop) -> dict[str, Any] | None:
+    """CO2e of today and the next day; None where nobody said what a kWh emits."""
+    if config.emissions is None:
+        return None
+    zone, weeks = ZoneInfo(config.site.time_zone), loop.weeks
+    told = footprint(weeks.consumption, weeks.production, loop.now.expected, config.emissions.grid_factor, zone)
+    return asdict(told)
 
 
 def _standing(track: Track) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from contextlib import AsyncExitStack
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import pytest
 import gateway.shell.status_page
 from firmware_bridge.bridge import Bridge
 from gateway import config as settings
-from gateway.config import SyncConfig
-from gateway.contract.forecast_spec import ENERGY
+from gateway.config import EmissionsConfig, SyncConfig
+from gateway.contract.forecast_spec import ENERGY, LOAD_SLOW
 from gateway.contract.records import AnomalyRecord, ModelReport
+from gateway.core.outlook import Outlook
 from gateway.loop import Loop
 from gateway.shell.model_service import ModelService
 from gateway.shell.recorder import Recorder
@@ -213,6 +215,40 @@ async def test_what_is_wrong_stands_above_what_was_the_newest_first_and_not_for_
     newest = ENDED_ANOMALIES_MAX + 4
     assert [one["sentence"] for one in shown] == [f"Spike {newest - i}." for i in range(ENDED_ANOMALIES_MAX)]
     assert {one["active"] for one in shown} == {False}
+
+
+async def test_emissions_are_told_where_somebody_said_what_a_kilowatt_hour_emits(watched):
+    assert watched.status()["emissions"] is None
+    watched.config = msgspec.structs.replace(watched.config, emissions=EmissionsConfig("operator, 2024", [0.4]))
+    assert watched.status()["emissions"] == {"today_kg": 0.0, "next_day_kg": None, "source": "operator, 2024"}
+
+
+async def test_the_next_days_are_told_each_from_its_midnight(watched):
+    watched.loop.now.outlook = Outlook(date(2026, 1, 6), [1_000, 1_100], [2_000, 2_200], [3_000, 3_300])
+    first, second = watched.status()["outlook"]["days"]
+    assert first == {"start_us": START_US + 23 * HOUR_US, "p10_wh": 1_000, "p50_wh": 2_000, "p90_wh": 3_000}
+    assert second["start_us"] == first["start_us"] + 24 * HOUR_US
+    assert named_in_page("bar") == first.keys()
+
+
+def test_the_sun_the_next_hour_and_who_speaks_are_told(lived):
+    status = lived[-1]
+    production, hour = status["production"], status["next_hour"]
+    assert production["forecast"]["target"] == "production_w"
+    assert production["actual"]["start_us"] == status["actual"]["start_us"]
+    assert all(power_w is None or power_w >= 0 for power_w in production["actual"]["values_w"])
+    assert len(hour["p50"]) == LOAD_SLOW.horizon_steps
+    assert hour["peak_w"] == sorted(hour["peak_w"])
+    assert [(one["kind"], one["target"]) for one in status["standings"]] == [
+        ("energy_forecast", "consumption_w"),
+        ("load_prediction", "consumption_w"),
+        ("energy_forecast", "production_w"),
+    ]
+    assert {one["voice"] for one in status["standings"]} == {"model"}
+    assert all(
+        one["sentence"].endswith("the model speaks; how good it is here is not known yet.")
+        for one in status["standings"]
+    )
 
 
 async def test_the_way_home_and_the_last_report_are_told(watched):

@@ -66,7 +66,9 @@ function showAhead({ next_hour, emissions }) {
   byId("ahead").hidden = !isNumber(middle);
   say("peak", `${powerText(middle)}, 19 of 20 times below ${powerText(high)}`);
   byId("emitted").hidden = !emissions;
-  if (emissions) say("emissions", `${emissions.today_kg.toFixed(1)} kg (${emissions.source})`);
+  if (!emissions) return;
+  const next = isNumber(emissions.next_day_kg) ? `, ${emissions.next_day_kg.toFixed(1)} kg in the next day` : "";
+  say("emissions", `${emissions.today_kg.toFixed(1)} kg${next} (${emissions.source})`);
 }
 
 function measured(isAny, at_us, now_us) {

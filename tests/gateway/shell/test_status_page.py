@@ -101,7 +101,7 @@ def sample_status() -> dict[str, Any]:
         },
         "next_hour": {"rung": "model", "start_us": START_US, "peak_w": [2_000, 2_450, 2_900, 3_400]},
         "outlook": {"days": outlook_days()},
-        "emissions": {"today_kg": 3.24, "source": "grid factor of Nigeria"},
+        "emissions": {"today_kg": 3.24, "next_day_kg": 9.81, "source": "grid factor of Nigeria"},
         "standings": [
             {
                 "kind": "energy_forecast",
@@ -444,6 +444,28 @@ class TestInChromium:
             said = await tab.evaluate("document.getElementById('upload-trouble').innerText")
             assert said.startswith("The last upload failed: ")
             assert said.endswith(f"{words}. Nothing is lost; it is tried again.")
+
+    async def test_what_is_ahead_is_told(self, tmp_path):
+        async with shown(tmp_path) as tab:
+            said = await tab.evaluate("document.querySelector('main').innerText")
+            assert await tab.evaluate("document.querySelectorAll('#outlook rect.bar').length") == 30
+            assert await tab.evaluate("document.querySelectorAll('#chart path.band.sun').length") == 1
+            assert await tab.evaluate("document.querySelectorAll('#chart path.made').length") == 1
+        for fact in (
+            "2.45 kW, 19 of 20 times below 3.40 kW",
+            "3.2 kg, 9.8 kg in the next day (grid factor of Nigeria)",
+            "From the sun about 13.7 kWh are expected over the next day.",
+            "About 386 kWh from Fri 17 Oct to Sat 15 Nov; the most on Thu 23 Oct: 13.8 kWh",
+            "Energy used: the model speaks, by 21 % better than last week.",
+            "so that speaks.",
+        ):
+            assert fact in said
+
+    async def test_what_is_not_there_has_no_place(self, tmp_path):
+        nothing = {"production": None, "next_hour": None, "outlook": None, "emissions": None, "standings": []}
+        async with shown(tmp_path, sample_status() | nothing) as tab:
+            for name in ("ahead", "emitted", "outlook-section", "key-sun", "key-made"):
+                assert await tab.evaluate(f"document.getElementById('{name}').hidden"), name
 
     async def test_what_waits_what_may_be_lost_and_which_model_speaks(self, tmp_path):
         async with shown(tmp_path) as tab:
