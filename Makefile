@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-gateway setup-litert setup-trainer demo fuzz hil test test-litert check nightly bench golden fix lock clean
+.PHONY: help setup setup-gateway setup-litert setup-trainer demo fuzz hil test test-litert test-trixie check nightly bench golden fix lock clean
 
 # Every path is relative: the clone may lie in a folder whose name has a space.
 PY := .venv/bin/python
@@ -29,6 +29,10 @@ define TEST_LITERT
 .venv-litert/bin/python -c 'import importlib.metadata as m, platform as p; print("LiteRT", m.version("ai-edge-litert"), "with numpy", m.version("numpy"), "on Python", p.python_version())'
 .venv-litert/bin/python -m pytest -q -n auto $(COMPUTES) -m "not slow and not nightly"
 .venv-litert/bin/python -m pytest -q $(RUNS_MODELS) -m "not nightly"
+endef
+define TEST_TRIXIE
+tests/trixie.sh -n auto $(DEVICE) -m "not slow and not pg and not tf and not nightly"
+tests/trixie.sh $(RUNS_MODELS) -m "not nightly"
 endef
 
 help:  ## this list
@@ -110,8 +114,16 @@ test: check .venv-gateway/.ready $(LITERT_READY) .venv-trainer/.ready  ## everyt
 test-litert: $(LITERT_READY)  ## the tests of contract and models with LiteRT alone: PYTHON313=python3.13
 	@$(TEST_LITERT)
 
+test-trixie:  ## the tests of the device on a Debian 13 made for them (needs root and debootstrap)
+	@$(TEST_TRIXIE)
+
 nightly: test  ## the long tier
 	@$(PY) -m pytest -q -m "nightly and not tf"
+	if [ "$$(id -u)" = 0 ] && command -v debootstrap >/dev/null; then
+	$(TEST_TRIXIE)
+	else
+	echo "Debian 13 is left out: it needs root and debootstrap" >&2
+	fi
 	$(PY) -m tests.fuzz --seconds 600 --even
 
 bench: .venv/.ready  ## one JSON line per figure: ONLY=path
