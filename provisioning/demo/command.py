@@ -54,11 +54,11 @@ def _tell(outcome: Outcome, *, as_json: bool) -> None:
 
 
 def _score_in_words(score: Sequence[Facts]) -> str:
-    """One line for each baseline; a recording is judged from its eighth day on."""
+    """One line for each kind and baseline; a recording is judged from its eighth day on."""
     if not score:
         return 'Forecasts are compared with "like last week" from day 8 on: give SECONDS=90 or more.'
     return "\n".join(
-        f"From day 8 on, {one['pairs']} forecast steps stored before their time: mean error of the model "
+        f"From day 8 on, {one['pairs']} forecast steps of {one['kind'].replace('_', ' ')} stored before their time: mean error of the model "
         f"{one['model_mae_w']:.0f} W, of {one['baseline'].replace('_', '-')} {one['baseline_mae_w']:.0f} W."
         for one in score
     )

@@ -152,11 +152,14 @@ def _judge(site: DemoSite, digests: dict[int, str]) -> Outcome:
         TRAINER, "audit", "--dsn", dsn, "--log", site.folder / "simulator.jsonl", "--poll-s", str(plan.POLL_S),
         may_fail=True,
     )  # fmt: skip
+    score_command = ["score", "--dsn", dsn, "--grid", site.grid_meter]
+    score_command += [] if site.solar_meter is None else ["--solar", site.solar_meter]
+    scores: list[Facts] = run_command(TRAINER, *score_command, "--from-day", "1", may_fail=True)
     score: list[Facts] | None = None
     if site.solar_meter is None:
-        score = run_command(TRAINER, "score", "--dsn", dsn, "--grid", site.grid_meter, may_fail=True)
+        score = run_command(TRAINER, *score_command, may_fail=True)
     gateways: list[Facts] = run_command(TRAINER, "gateway", "list", "--dsn", dsn)
-    return Outcome(checks(site, report, audit, digests, gateways), score)
+    return Outcome(checks(site, report, audit, scores, digests, gateways), score)
 
 
 @asynccontextmanager

@@ -52,20 +52,32 @@ def station_rows(status: Status) -> list[tuple[str, str]]:
     """The stations in the order a reading passes them, each with one sentence of facts."""
     power, queue, model = status["power"], status["queue"], status["model"]
     bus = ", ".join(f"{meter['meter']}: {meter['reads']} reads, {meter['errors']} errors" for meter in status["bus"])
-    forecast = status["forecast"]
     wrong = "; ".join(f"{one['kind']} of {one['series']}" for one in status["anomalies"] if one["active"])
-    ahead = "nothing known yet" if forecast is None else f"{sum(forecast['p50']) / 4000:.1f} kWh in the next day"
     return [
         ("site", f"{_instant(status['now_us'])}, {_kilowatts(power['consumption_w'])} used"),
         ("bus", bus),
         ("tick", f"{status['tick']['count']} ticks, the latest by {status['tick']['late_ms_max']:.0f} ms at most"),
-        ("forecast", f"{ahead} ({model['rung'] or 'no forecast'})"),
+        ("forecast", _ahead(status)),
         ("decision", status["sentence"]),
         ("anomalies", wrong or "none active"),
         ("store", f"{queue['acknowledged'] + queue['records']} records, {queue['records']} on their way"),
         ("cloud", _trouble(status["upload"]) or f"acknowledged up to {queue['acknowledged']}"),
         ("model", f"release {model['release']} of {model['origin']}, {(model['bundle'] or 'none')[:12]}"),
     ]
+
+
+def _ahead(status: Status) -> str:
+    """The next day's energy, used and made, and the next hour's peak, each with who says so."""
+    production = status["production"]
+    said = {"used": status["forecast"], "from the sun": production and production["forecast"]}
+    parts = [
+        f"{sum(one['p50']) * one['step_us'] / 3.6e12:.1f} kWh {which} in the next day ({one['rung']})"
+        for which, one in said.items()
+        if one is not None
+    ]
+    if (hour := status["next_hour"]) is not None:
+        parts.append(f"at most {_kilowatts(hour['peak_w'][-1])} in the next hour ({hour['rung']})")
+    return ", ".join(parts) or "nothing known yet"
 
 
 def _trouble(upload: dict[str, Any] | None) -> str | None:

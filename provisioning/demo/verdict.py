@@ -24,7 +24,7 @@ class Check:
 
 
 def checks(
-    site: DemoSite, report: Facts, audit: Facts, digests: dict[int, str], gateways: list[Facts]
+    site: DemoSite, report: Facts, audit: Facts, scores: list[Facts], digests: dict[int, str], gateways: list[Facts]
 ) -> list[Check]:
     """Every check; the demonstration has succeeded when all are ok.
 
@@ -32,6 +32,7 @@ def checks(
         site: what was simulated.
         report: `smartwatts-trainer report`.
         audit: `smartwatts-trainer audit`.
+        scores: `smartwatts-trainer score`, from the first day on.
         digests: release to bundle digest, as published.
         gateways: `smartwatts-trainer gateway list`.
     """
@@ -42,6 +43,7 @@ def checks(
         _sweeps(report),
         _uptake(report, digests),
         _refusal(report),
+        _forecasts(site, scores),
         _decisions(report, digests),
     ]
     if site.solar_meter is not None:
@@ -113,6 +115,17 @@ def _refusal(report: Facts) -> Check:
     return Check(
         "flipped byte", len(refused) == 1 and "manifest.json" in refused[0], "; ".join(refused) or "not seen"
     )
+
+
+def _forecasts(site: DemoSite, scores: list[Facts]) -> Check:
+    """Each kind was forecast by a model, on disk before its time, beside a baseline, and measured then."""
+    wanted = [("energy_forecast", "consumption_w"), ("load_prediction", "consumption_w")]
+    wanted += [("energy_forecast", "production_w")] if site.solar_meter is not None else []
+    pairs = {which: sum(one["pairs"] for one in scores if (one["kind"], one["target"]) == which) for which in wanted}
+    shown = ", ".join(
+        f"{kind} of {target.removesuffix('_w')} in {count} steps" for (kind, target), count in pairs.items()
+    )
+    return Check("forecasts", all(pairs.values()), f"stored before their time and scored: {shown}")
 
 
 def _decisions(report: Facts, digests: dict[int, str]) -> Check:

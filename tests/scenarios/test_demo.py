@@ -65,8 +65,8 @@ def test_two_recorded_weeks_arrive_value_by_value_and_are_forecast_better_than_b
     code, verdict = demo(tmp_path / "demo", 180, "--replay", str(recording()))
     assert [check for check in verdict["checks"] if not check["is_ok"]] == []
     assert code == 0
-    scores = {score["baseline"]: score for score in verdict["score"]}
-    assert scores["seasonal_naive"]["pairs"] > 0
+    scores = {(score["kind"], score["baseline"]): score for score in verdict["score"]}
+    assert scores["energy_forecast", "seasonal_naive"]["pairs"] > 0
     assert 180 * RATE / DAY_S > 14
     assert POLL_S == 60
 

@@ -69,10 +69,16 @@ def test_the_verdict_is_json_for_programs(capsys: pytest.CaptureFixture[str]):
 
 
 def test_a_score_is_told_in_words_and_its_absence_too(capsys: pytest.CaptureFixture[str]):
-    score = {"baseline": "seasonal_naive", "pairs": 1200, "model_mae_w": 65_447.2, "baseline_mae_w": 85_980.7}
+    score = {
+        "kind": "energy_forecast",
+        "baseline": "seasonal_naive",
+        "pairs": 1200,
+        "model_mae_w": 65_447.2,
+        "baseline_mae_w": 85_980.7,
+    }
     _tell(Outcome(CHECKS, [score]), as_json=False)
     said = capsys.readouterr().out.splitlines()[-1]
-    assert "1200 forecast steps" in said
+    assert "1200 forecast steps of energy forecast stored before their time" in said
     assert "model 65447 W, of seasonal-naive 85981 W" in said
     _tell(Outcome(CHECKS, []), as_json=False)
     assert "from day 8 on" in capsys.readouterr().out.splitlines()[-1]

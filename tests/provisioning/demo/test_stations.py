@@ -16,6 +16,8 @@ def young() -> dict[str, Any]:
         "sentence": "Starting.",
         "power": {"consumption_w": None, "grid_w": None, "solar_w": None, "at_us": None},
         "forecast": None,
+        "production": {"forecast": None, "actual": None},
+        "next_hour": None,
         "anomalies": [],
         "queue": {"records": 1, "acknowledged": 0},
         "upload": {"last_error": None},
@@ -30,7 +32,12 @@ def busy() -> dict[str, Any]:
         "now_us": 1_767_571_200_000_000,
         "sentence": "All is well.",
         "power": {"consumption_w": 1234.0, "grid_w": 2000.0, "solar_w": -766.0, "at_us": 0},
-        "forecast": {"p50": [1000] * 96},
+        "forecast": {"p50": [1000] * 96, "step_us": 900_000_000, "rung": "model"},
+        "production": {
+            "forecast": {"p50": [250] * 96, "step_us": 900_000_000, "rung": "smart_persistence"},
+            "actual": None,
+        },
+        "next_hour": {"peak_w": [1000, 1500, 2000, 2340], "rung": "mix"},
         "anomalies": [
             {"kind": "stuck", "series": "main", "active": True},
             {"kind": "spike", "series": "main.active_power_w", "active": False},
@@ -48,7 +55,11 @@ def test_stations_stand_in_the_order_that_a_reading_passes_them_and_say_what_the
         ("site", "05 Jan 2026 00:00, 1.23 kW used"),
         ("bus", "main: 900 reads, 1 errors, solar: 901 reads, 0 errors"),
         ("tick", "450 ticks, the latest by 13 ms at most"),
-        ("forecast", "24.0 kWh in the next day (model)"),
+        (
+            "forecast",
+            "24.0 kWh used in the next day (model), 6.0 kWh from the sun in the next day (smart_persistence), "
+            "at most 2.34 kW in the next hour (mix)",
+        ),
         ("decision", "All is well."),
         ("anomalies", "stuck of main"),
         ("store", "500 records, 20 on their way"),
@@ -60,7 +71,7 @@ def test_stations_stand_in_the_order_that_a_reading_passes_them_and_say_what_the
 def test_what_is_not_known_yet_is_said_in_words():
     rows = dict(station_rows(young()))
     assert rows["site"].endswith("unknown used")
-    assert rows["forecast"] == "nothing known yet (no forecast)"
+    assert rows["forecast"] == "nothing known yet"
     assert rows["anomalies"] == "none active"
     assert rows["model"].endswith("none")
 
@@ -91,4 +102,4 @@ def test_on_a_terminal_there_is_a_table_and_nothing_of_it_stays(monkeypatch: pyt
         stations.show(busy(), 1.0)
     drawn = terminal.getvalue()
     assert ADDRESS in drawn
-    assert "24.0 kWh in the next day" in drawn
+    assert "24.0 kWh used in the next day" in drawn

@@ -35,6 +35,10 @@ def model_event(event: str, bundle: str | None, reason: str = "") -> Facts:
     return {"at_us": 0, "event": event, "release": None, "bundle": bundle, "reason": reason}
 
 
+def scored(kind: str, target: str, baseline: str) -> Facts:
+    return {"kind": kind, "target": target, "baseline": baseline, "pairs": 700, "model_mae_w": 1, "baseline_mae_w": 2}
+
+
 def good_run() -> Facts:
     """What the report and the audit say after a run in which all went well."""
     return {
@@ -69,6 +73,12 @@ def good_run() -> Facts:
             "mismatches": 0,
             "passed": True,
         },
+        "scores": [
+            scored("energy_forecast", "consumption_w", "daily_naive"),
+            scored("energy_forecast", "consumption_w", "seasonal_naive"),
+            scored("energy_forecast", "production_w", "smart_persistence"),
+            scored("load_prediction", "consumption_w", "last_value"),
+        ],
         "gateways": [
             {"gateway": "demo-gateway", "site": "demo", "status": "active", "seen_us": 5, "suspect_since_us": None}
         ],
@@ -76,7 +86,7 @@ def good_run() -> Facts:
 
 
 def verdict(facts: Facts, site: DemoSite = HOUSE) -> list[str]:
-    return failed(checks(site, facts["report"], facts["audit"], DIGESTS, facts["gateways"]))
+    return failed(checks(site, facts["report"], facts["audit"], facts["scores"], DIGESTS, facts["gateways"]))
 
 
 def test_a_run_as_it_should_be_passes():
@@ -92,10 +102,10 @@ def test_a_replayed_run_has_no_faults_to_find():
 
 def test_the_table_has_a_line_for_each_station_with_facts_in_it():
     facts = good_run()
-    found = checks(HOUSE, facts["report"], facts["audit"], DIGESTS, facts["gateways"])
+    found = checks(HOUSE, facts["report"], facts["audit"], facts["scores"], DIGESTS, facts["gateways"])
     assert [check.station for check in found] == [
         "identity", "cloud", "values", "sweeps", "stuck meter", "spike meter", "other alarms",
-        "model", "flipped byte", "decisions",
+        "model", "flipped byte", "forecasts", "decisions",
     ]  # fmt: skip
     shown = {check.station: check.shown for check in found}
     assert shown["identity"] == "demo-gateway of demo is active, every upload signed"
@@ -104,7 +114,28 @@ def test_the_table_has_a_line_for_each_station_with_facts_in_it():
     assert shown["sweeps"] == f"{DAYS * 1440} in {DAYS}.0 simulated days, 0 instants skipped"
     assert FIRST[:12] in shown["model"]
     assert SECOND[:12] in shown["model"]
+    assert shown["forecasts"] == (
+        "stored before their time and scored: energy_forecast of consumption in 1400 steps, "
+        "load_prediction of consumption in 700 steps, energy_forecast of production in 700 steps"
+    )
     assert shown["decisions"] == "40 on release 1, 50 on release 2, 0 on release 3"
+
+
+@pytest.mark.parametrize(
+    ("missing", "is_ok", "is_ok_without_solar"),
+    [
+        (("energy_forecast", "consumption_w"), False, False),
+        (("load_prediction", "consumption_w"), False, False),
+        (("energy_forecast", "production_w"), False, True),
+    ],
+)
+def test_each_forecast_that_a_site_can_have_must_be_scored(
+    missing: tuple[str, str], is_ok: bool, is_ok_without_solar: bool
+):
+    facts = good_run()
+    facts["scores"] = [one for one in facts["scores"] if (one["kind"], one["target"]) != missing]
+    assert ("forecasts" not in verdict(facts)) is is_ok
+    assert ("forecasts" not in verdict(facts, REPLAY)) is is_ok_without_solar
 
 
 Change = Callable[[Facts, Facts], object]
@@ -113,7 +144,7 @@ Change = Callable[[Facts, Facts], object]
 def test_a_run_that_was_too_short_says_how_many_records_it_lacks():
     facts = good_run()
     facts["report"]["records"] = {"readings": 604}
-    found = checks(HOUSE, facts["report"], facts["audit"], DIGESTS, facts["gateways"])
+    found = checks(HOUSE, facts["report"], facts["audit"], facts["scores"], DIGESTS, facts["gateways"])
     assert found[1].shown.startswith("604 records of more than 1000 that a run of 60 s brings, ")
 
 
@@ -187,5 +218,5 @@ def test_one_gateway_must_have_sent_and_nobody_in_its_name():
 
 def test_a_release_that_was_never_published_is_not_taken_up():
     facts = good_run()
-    found = checks(HOUSE, facts["report"], facts["audit"], {1: FIRST}, facts["gateways"])
+    found = checks(HOUSE, facts["report"], facts["audit"], facts["scores"], {1: FIRST}, facts["gateways"])
     assert failed(found) == ["model", "decisions"]
