@@ -91,7 +91,7 @@ def tail_of(recent: F32) -> F32:
 
 
 def begun(rng: np.random.Generator, towers: int, width: int, quantiles: int) -> Towers:
-    """Towers that have learnt nothing: Glorot's uniform weights, and straight ways that say nothing."""
+    """Towers that have learnt nothing: Glorot's uniform weights, and no bias."""
 
     def glorot(*shape: int) -> F32:
         limit = np.sqrt(6 / (shape[-2] + shape[-1]))
