@@ -58,7 +58,8 @@ def _score_in_words(score: Sequence[Facts]) -> str:
     if not score:
         return 'Forecasts are compared with "like last week" from day 8 on: give SECONDS=90 or more.'
     return "\n".join(
-        f"From day 8 on, {one['pairs']} forecast steps of {one['kind'].replace('_', ' ')} stored before their time: mean error of the model "
-        f"{one['model_mae_w']:.0f} W, of {one['baseline'].replace('_', '-')} {one['baseline_mae_w']:.0f} W."
+        f"From day 8 on, {one['pairs']} forecast steps of {one['kind'].replace('_', ' ')} stored before their time: "
+        f"mean error of the model {one['model_mae_w']:.0f} W, "
+        f"of {one['baseline'].replace('_', '-')} {one['baseline_mae_w']:.0f} W."
         for one in score
     )
