@@ -19,6 +19,8 @@ from gateway.contract.forecast_spec import ForecastSpec
 
 # The weights that are kept are a running mean: the noise of the last steps is not learnt.
 MEAN_DECAY = 0.995
+# A short lesson is averaged over its last fifth, or the mean would hold its beginning.
+_MEAN_SHARE = 0.2
 # Steps between two lines of progress.
 _SAY_EVERY = 500
 
@@ -43,6 +45,7 @@ def learn(
     optimizer = keras.optimizers.Adam(rate)
     optimizer.build(variables)
     seen, tail = with_ridge(windows, ridge), tail_of(windows.recent)
+    decay = max(0.0, min(MEAN_DECAY, 1 - 1 / (_MEAN_SHARE * lesson.batches)))
 
     @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]  # TensorFlow has no types
     def step(x: tf.Tensor, t: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
@@ -50,7 +53,7 @@ def learn(
             loss = pinball(spec, target, quantiles(weights, x, t))
         optimizer.apply(tape.gradient(loss, [one.value for one in variables]), variables)
         for name, mean in means.items():
-            mean.assign(MEAN_DECAY * mean + (1 - MEAN_DECAY) * weights[name].value)
+            mean.assign(decay * mean + (1 - decay) * weights[name].value)
         return loss
 
     losses = []

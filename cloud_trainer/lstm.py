@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from cloud_trainer.candidates import Row
 from cloud_trainer.judge import Judged
 from cloud_trainer.point import with_band
 from cloud_trainer.series import SiteSeries
-from cloud_trainer.train import Row, Say, Split, TrainConfig
+from cloud_trainer.train import Say, Split, TrainConfig
 from cloud_trainer.windows import Windows
 from firmware_bridge.clock import SystemClock
 from gateway.contract.forecast_spec import DAY_US, ForecastSpec

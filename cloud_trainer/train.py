@@ -6,22 +6,32 @@ recurrent network that the first designs of this project used. What wins is taug
 validation part together, and is judged on the test part, that nothing was chosen by.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from cloud_trainer.judge import Judged, absolute_errors, absolute_errors_of, judged
+from cloud_trainer.candidates import (
+    BLEND_WEIGHTS,
+    Row,
+    beaten,
+    choose_weight,
+    naive_rows,
+    ridge_row,
+    towers_row,
+    verdict,
+)
+from cloud_trainer.judge import Judged, judged
 from cloud_trainer.nlinear import LAMBDAS, Ridge, reduced, reduced_by_validation, ridge
 from cloud_trainer.nlinear import Windows as RidgeWindows
-from cloud_trainer.point import with_band
 from cloud_trainer.series import SiteSeries
 from cloud_trainer.towers import Forecaster
 from cloud_trainer.windows import Windows, joined, origins, windows
 from firmware_bridge.clock import SystemClock
 from gateway.contract.forecast_spec import ForecastSpec
+from gateway.contract.inputs import F64
 from gateway.contract.manifest import ForecastTarget
-from gateway.core.scores import Scores, better_share
 
 Say = Callable[[str], None]
 
@@ -57,6 +67,13 @@ class TrainConfig:
     test_days_max: float | None = None
     windows_max: int = 12_000
     judged_max: int = 3_000
+    # of the windows to learn from that are shown as at a site that is new, where there are several sites
+    short_share: float = 0.2
+    # how often a window is seen at most, whatever a lesson says
+    max_epochs: int = 100
+    # other lessons that compete, and how long they may take
+    draws: int = 0
+    draws_s_max: float = math.inf
     with_lstm: bool = False
     # the recurrent network: of how many of the seeds, and how long for all of them together
     lstm_seeds_max: int = 1
@@ -74,15 +91,16 @@ def usual_config(spec: ForecastSpec, target: ForecastTarget, *, batches_share: f
     return TrainConfig(spec=spec, target=target, lesson=lesson, windows_max=windows_max)
 
 
-# How much of the towers' median is blended with how much of the ridge's.
-BLEND_WEIGHTS = tuple(step / 10 for step in range(11))
 # A site's first days tell too little; from here on a window is worth learning from.
 FIRST_DAYS = 2
-# Better than chance: the share of resampled histories in which the chosen one beats a naive forecast.
-BETTER_SHARE_MIN = 0.95
-
+# How many days a site that is new may know; before the first of them a gateway asks no model.
+SHORT_DAYS = (1.0, 27.0)
 
 # --- data: three parts of each site's time, a horizon apart
+
+
+class TooLittleDataError(Exception):
+    """One of the three parts of the time has no window."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,46 +115,52 @@ class Split:
 
 
 def split(config: TrainConfig, sites: Sequence[SiteSeries]) -> Split:
-    """Each site's time in three: what is learnt from ends a horizon before what is chosen by."""
+    """Each site's time in three: what is learnt from ends a horizon before what is chosen by.
+
+    Raises:
+        TooLittleDataError: there is not enough for three parts.
+    """
     spec, share = config.spec, 1 / len(sites)
+    rng = np.random.default_rng(config.seeds[0])
     parts: list[list[Windows]] = [[], [], []]
     spread_w = []
     for number, site in enumerate(sites):
-        steps = len(site)
-        tested = steps * (1 - config.train_share - config.validation_share)
-        if config.test_days_max is not None:
-            tested = min(tested, config.test_days_max * spec.day_steps)
-        end = int(steps - tested)
+        end = test_begins(config, len(site))
         middle = int(end * config.train_share / (config.train_share + config.validation_share))
         spread_w.append(np.nanstd(site.power_w(config.target)[:middle]))
         bounds = (
             (FIRST_DAYS * spec.day_steps, middle, config.windows_max),
             (middle + spec.horizon_steps, end, config.judged_max),
-            (end, steps, config.judged_max),
+            (end, len(site), config.judged_max),
         )
         for part, (first, last, most) in zip(parts, bounds, strict=True):
             at = origins(spec, first, last, max(1, int(most * share)))
-            part.append(windows(spec, site, config.target, at, number=number))
+            known_days = None
+            if part is parts[0] and len(sites) > 1:
+                known_days = _days_known(config.short_share, len(at), rng)
+            part.append(windows(spec, site, config.target, at, number=number, history_days=known_days))
     train, validation, test = (joined(part) for part in parts)
+    if not (len(train) and len(validation) and len(test)):
+        counts = f"{len(train)} to learn from, {len(validation)} to choose by, {len(test)} to judge by"
+        raise TooLittleDataError(f"too few windows with enough measured before them: {counts}")
     return Split(sites, train, validation, test, float(np.mean(spread_w)))
 
 
+def test_begins(config: TrainConfig, steps: int) -> int:
+    """The step of a site of `steps` at which the part to judge by begins."""
+    tested = steps * (1 - config.train_share - config.validation_share)
+    if config.test_days_max is not None:
+        tested = min(tested, config.test_days_max * config.spec.day_steps)
+    return int(steps - tested)
+
+
+def _days_known(share: float, count: int, rng: np.random.Generator) -> F64:
+    """How many days of history each window is shown: most of them all."""
+    is_short = rng.random(count) < share
+    return np.where(is_short, rng.uniform(*SHORT_DAYS, count), np.inf)
+
+
 # --- model: candidates on the validation part
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One candidate, or a naive forecast: what it scored on the validation and on the test part, seed by seed."""
-
-    name: str
-    is_naive: bool
-    validation: list[Scores]
-    test: list[Scores]
-    train_s: float = 0.0
-    parameters: int | None = None
-    # the share of resampled test histories in which the chosen one is better
-    beaten_share: float | None = None
-    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,9 +180,11 @@ class Trained:
 
 
 def train(config: TrainConfig, sites: Sequence[SiteSeries], say: Say) -> Trained:
-    """Train on `sites`, whose steps are those of the spec; the same config and data give the same weights."""
-    from cloud_trainer.learn import learn  # TensorFlow takes seconds to load, and not everybody has it
+    """Train on `sites`, whose steps are those of the spec; the same config and data give the same weights.
 
+    Raises:
+        TooLittleDataError: there is not enough for three parts.
+    """
     clock = SystemClock()
     started_s = clock.monotonic_s()
     spec = config.spec
@@ -173,23 +199,26 @@ def train(config: TrainConfig, sites: Sequence[SiteSeries], say: Say) -> Trained
     line = fit_ridge(data)
     say(f"  ridge: penalty {line.lam:g}, {clock.monotonic_s() - started_s:.0f} s")
 
-    # --- loop: the same towers from several beginnings
+    # --- loop: the same towers from several beginnings, by the lesson that serves best
+    lesson = capped(config.lesson, len(data.train), config.max_epochs)
+    searched: list[Row] = []
+    if config.draws:
+        from cloud_trainer.search import search
+
+        lesson, searched = search(config, lesson, line, validation, test, data.train, say)
     taught, tower_s = [], []
     for seed in config.seeds:
-        began_s = clock.monotonic_s()
-        towers = learn(spec, data.train, line, config.lesson, seed, say)
-        tower_s.append(clock.monotonic_s() - began_s)
-        taught.append(Forecaster(spec, line, towers, weight=1.0))
-        say(f"  towers, seed {seed}: {towers.parameters} weights, {tower_s[-1]:.0f} s")
+        forecaster, took_s = taught_towers(line, data.train, config.spec, lesson, seed, say)
+        taught.append(forecaster)
+        tower_s.append(took_s)
     weight, losses = choose_weight(taught, validation)
-    say("  blend: " + ", ".join(f"{one:g}: {loss:.4f}" for one, loss in zip(BLEND_WEIGHTS, losses, strict=True)))
+    say("  blend: " + ", ".join(f"{one:g}: {loss:.4g}" for one, loss in zip(BLEND_WEIGHTS, losses, strict=True)))
 
     # --- report: everybody's row stays
-    rows = naive_rows(validation, test)
-    rows.append(_ridge_row(line, data, validation, test))
+    rows = [*naive_rows(validation, test), ridge_row(line, validation, test)]
     for name, at in (("step_mlp", 1.0), ("blend", weight)):
-        members = [one.blended(at) for one in taught]
-        rows.append(_towers_row(name, members, validation, test, float(np.mean(tower_s))))
+        rows.append(towers_row(name, [one.blended(at) for one in taught], validation, test, float(np.mean(tower_s))))
+    rows += searched
     if config.with_lstm:
         from cloud_trainer.lstm import lstm_row
 
@@ -204,11 +233,30 @@ def train(config: TrainConfig, sites: Sequence[SiteSeries], say: Say) -> Trained
     rank = int(np.linalg.matrix_rank(line.weights))
     line = ridge(both.recent, both.targets, (line.lam,), RidgeWindows(both.recent[:1], both.targets[:1]))
     line = reduced(line, both.recent, rank)
-    lesson = replace(config.lesson, batches=round(config.lesson.batches * more))
-    towers = learn(spec, both, line, lesson, config.seeds[0], say)
-    forecaster = Forecaster(spec, line, towers, weight)
+    lesson = replace(lesson, batches=round(lesson.batches * more))
+    forecaster = taught_towers(line, both, spec, lesson, config.seeds[0], say)[0].blended(weight)
     rows = beaten(rows, forecaster, test)
     return Trained(config, data, forecaster, chosen, reason, rows, validation, test, clock.monotonic_s() - started_s)
+
+
+def capped(lesson: Lesson, windows: int, max_epochs: int) -> Lesson:
+    """The lesson, shorter where it would show each of the windows more than `max_epochs` times."""
+    most = math.ceil(max_epochs * windows / lesson.batch_windows)
+    return replace(lesson, batches=min(lesson.batches, most))
+
+
+def taught_towers(
+    line: Ridge, taught_on: Windows, spec: ForecastSpec, lesson: Lesson, seed: int, say: Say
+) -> tuple[Forecaster, float]:
+    """Towers beside the ridge, from one beginning, and how many seconds it took."""
+    from cloud_trainer.learn import learn  # TensorFlow takes seconds to load, and not everybody has it
+
+    clock = SystemClock()
+    began_s = clock.monotonic_s()
+    towers = learn(spec, taught_on, line, lesson, seed, say)
+    took_s = clock.monotonic_s() - began_s
+    say(f"  towers, seed {seed}: {towers.parameters} weights, {took_s:.0f} s")
+    return Forecaster(spec, line, towers, weight=1.0), took_s
 
 
 def fit_ridge(data: Split) -> Ridge:
@@ -216,88 +264,3 @@ def fit_ridge(data: Split) -> Ridge:
     chosen_by = RidgeWindows(data.validation.recent, data.validation.targets)
     line = ridge(data.train.recent, data.train.targets, LAMBDAS, chosen_by)
     return reduced_by_validation(line, data.train.recent, chosen_by)
-
-
-def choose_weight(taught: Sequence[Forecaster], validation: Judged) -> tuple[float, list[float]]:
-    """The weight of the towers with the least pinball loss over all seeds, and the loss of every weight, in W."""
-    losses = [
-        float(
-            np.mean(
-                [
-                    validation.scores(validation.meant_w(one.blended(at).predict(validation.windows))).pinball_w
-                    for one in taught
-                ]
-            )
-        )
-        for at in BLEND_WEIGHTS
-    ]
-    return BLEND_WEIGHTS[int(np.argmin(losses))], losses
-
-
-def naive_rows(validation: Judged, test: Judged) -> list[Row]:
-    """What the naive forecasts score: medians alone, with the band of their errors on the validation part."""
-    rows = []
-    for name in validation.baselines_w:
-        spread = with_band(validation, validation.baselines_w[name])
-        rows.append(
-            Row(
-                name,
-                is_naive=True,
-                validation=[validation.scores(spread(validation.baselines_w[name], validation))],
-                test=[test.scores(spread(test.baselines_w[name], test))],
-            )
-        )
-    return rows
-
-
-def _ridge_row(line: Ridge, data: Split, validation: Judged, test: Judged) -> Row:
-    said = [part.restored(line.predict(part.recent)) for part in (data.validation, data.test)]
-    spread = with_band(validation, said[0])
-    return Row(
-        "ridge",
-        is_naive=False,
-        validation=[validation.scores(spread(said[0], validation))],
-        test=[test.scores(spread(said[1], test))],
-        parameters=line.weights.size + line.bias.size,
-    )
-
-
-def _towers_row(name: str, members: Sequence[Forecaster], validation: Judged, test: Judged, train_s: float) -> Row:
-    """The same forecaster of each seed."""
-    return Row(
-        name,
-        is_naive=False,
-        validation=[validation.scores(validation.meant_w(one.predict(validation.windows))) for one in members],
-        test=[test.scores(test.meant_w(one.predict(test.windows))) for one in members],
-        train_s=train_s,
-        parameters=members[0].towers.parameters + members[0].ridge.weights.size,
-    )
-
-
-def verdict(validation: Judged, winner: Forecaster, weight: float) -> tuple[str, str]:
-    """Which candidate ships and why; an empty name when none is better than the naive forecasts beyond chance."""
-    name = {0.0: "ridge", 1.0: "step_mlp"}.get(weight, "blend")
-    others = {one: absolute_errors_of(validation, said_w) for one, said_w in validation.baselines_w.items()}
-    naive, other = min(others.items(), key=lambda one: float(np.nanmean(one[1])))
-    error = absolute_errors(validation, validation.meant_w(winner.predict(validation.windows)))
-    share = better_share(error, other, validation.day, np.random.default_rng(0))
-    reason = (
-        f"{name} has the least pinball loss on the validation part (towers weigh {weight:g}, ridge {1 - weight:g}) "
-        f"and is better than {naive} in {share:.0%} of resampled histories"
-    )
-    if share >= BETTER_SHARE_MIN:
-        return name, reason
-    return "", f"{reason}, less than {BETTER_SHARE_MIN:.0%}: the naive forecasts speak"
-
-
-def beaten(rows: Sequence[Row], forecaster: Forecaster, test: Judged) -> list[Row]:
-    """The rows of the naive forecasts with how often, on the test part, what ships is better."""
-    error = absolute_errors(test, test.meant_w(forecaster.predict(test.windows)))
-    found = []
-    for row in rows:
-        share = None
-        if row.name in test.baselines_w:
-            other = absolute_errors_of(test, test.baselines_w[row.name])
-            share = better_share(error, other, test.day, np.random.default_rng(0))
-        found.append(replace(row, beaten_share=share))
-    return found
