@@ -89,6 +89,10 @@ class Standing:
         """Who speaks now; a model that is not there cannot: then it is the baseline alone."""
         return Speaker(self._voice, self._baselines[self._best])
 
+    def wants(self, start_us: int) -> bool:
+        """Whether an issue from `start_us` on is judged and remembered: the last hour has none."""
+        return self._issues.wants(start_us)
+
     def issue(self, start_us: int, baselines_w: Mapping[Baseline, F64], model_w: F64 | None) -> Action:
         """Judge who speaks from `start_us` on, and remember what each says; between the hours nothing changes.
 

@@ -149,6 +149,8 @@ class Track:
 
     def _judge(self, past: Past, model_w: F64 | None) -> Action:
         """Who speaks now, by what each said so far; and let each be judged by what it says now."""
+        if not self.standing.wants(int(past.issued_us)):
+            return Action.NOTHING
         # A night that all know of proves nothing.
         counts = is_daylight(self.spec, past) if self.target == "production_w" else np.True_
         medians_w = {one: np.where(counts, median_w(one, self.spec, past), np.nan) for one in self.baselines}
