@@ -102,7 +102,7 @@ def _bare_turn(models: dict[str, Interpreter], questions: dict[str, list[F32]]) 
 def _note(times: Times, took: dict[str, int]) -> None:
     for name, one in took.items():
         times[name].append(one)
-    times["cycle"].append(sum(took[name] for name in DUE))
+    times["cycle"].append(sum(took[name] for name in DUE if name in took))
 
 
 def _warm(times: Times) -> Times:

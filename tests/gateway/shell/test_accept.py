@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from firmware_bridge.errors import Exit
+from gateway.__main__ import main
 from gateway.contract.forecast_spec import MINUTE_US, energy_spec
 from gateway.contract.manifest import (
     MANIFEST_NAME,
@@ -200,10 +201,10 @@ def test_a_model_without_golden_vectors_is_refused(bundle):
     assert f"no golden vectors for {NAME}" in refused(bundle)
 
 
-def test_a_bundle_that_no_gateway_would_ask_is_accepted_for_evaluation_alone(bundle):
+def test_a_bundle_that_no_gateway_would_ask_is_looked_at_for_evaluation_alone(bundle, capsys):
     spec = energy_spec(60 * MINUTE_US, 24)
     name = forecast_name(spec, "consumption_w")
-    rewrite_file(bundle, f"{name}.tflite", joined({"recent": spec.recent_steps}))
+    rewrite_file(bundle, f"{name}.tflite", b"not a model")
     entry = replace(
         manifest_of().models[0],
         file=f"{name}.tflite",
@@ -212,8 +213,13 @@ def test_a_bundle_that_no_gateway_would_ask_is_accepted_for_evaluation_alone(bun
         task=forecast_task(spec, "consumption_w"),
     )
     rewrite_manifest(bundle, lambda manifest: replace(manifest, models=[entry]))
-    assert f"no gateway asks for {name}" in refused(bundle)
-    assert "no gateway asks" not in "; ".join(accept(bundle, any_cadence=True).reasons)
+    asked = f"no gateway asks for {name}"
+    assert asked in refused(bundle)
+    for options, is_asked in (([], True), (["--any-cadence"], False)):
+        assert main(["accept", str(bundle), *options]) == Exit.NOT_VERIFIED
+        said = capsys.readouterr().out
+        assert "cannot be loaded" in said
+        assert (asked in said) == is_asked
 
 
 def test_bytes_that_are_no_model_are_refused(bundle):
