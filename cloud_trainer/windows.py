@@ -36,6 +36,7 @@ class Windows:
     recent: F32  # [n, recent_steps]
     steps: F32  # [n, rows, CHANNELS]
     targets: F32  # [n, rows], (W - anchor) / scale; NaN where unknown
+    actual_w: F64  # [n, rows], the same in watts, to the last digit: an actual may stand on the edge of a band
     anchor_w: F64  # [n]
     scale_w: F64  # [n]
     issued_us: I64  # [n]
@@ -47,11 +48,6 @@ class Windows:
     def where(self, rows: I64 | Mask | slice) -> "Windows":
         """Some of these windows."""
         return Windows(*(getattr(self, field.name)[rows] for field in fields(self)))
-
-    @property
-    def actual_w(self) -> F64:
-        """What came, W; NaN where unknown, `[n, rows]`."""
-        return self.restored(self.targets)
 
     def restored(self, scaled: F32 | F64) -> F64:
         """Watts of `[n, rows]` or `[n, rows, quantiles]` in scaled units."""
@@ -110,6 +106,7 @@ def windows(
                 inputs.recent,
                 inputs.steps,
                 targets.astype(np.float32),
+                ahead,
                 scaled.anchor_w,
                 scaled.scale_w,
                 issued_us[rows][askable],
@@ -125,6 +122,7 @@ def none(spec: ForecastSpec) -> Windows:
         np.empty((0, spec.recent_steps), np.float32),
         np.empty((0, spec.rows, CHANNELS), np.float32),
         np.empty((0, spec.rows), np.float32),
+        np.empty((0, spec.rows)),
         np.empty(0),
         np.empty(0),
         np.empty(0, np.int64),

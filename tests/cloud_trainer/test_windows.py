@@ -43,7 +43,7 @@ def test_what_comes_at_or_after_the_issue_changes_no_input(spec, seed, origin):
     at = np.array([origin])
     one = windows(spec, site, "consumption_w", at)
     two = windows(spec, replace(site, consumption_w=changed), "consumption_w", at)
-    assert same(one, two, but=("targets",))
+    assert same(one, two, but=("targets", "actual_w"))
     assert not len(one) or not np.array_equal(one.targets, two.targets, equal_nan=True)
 
 
@@ -68,7 +68,7 @@ def test_one_window_is_what_the_device_makes_of_the_same_readings(spec):
         assert made.steps[0].tobytes() == trained.steps[row].tobytes()
         said = np.repeat(trained.targets[row][:, np.newaxis], len(spec.quantiles), axis=1)
         said_w = restore_w(said, scale_history(past.power_w, past.known))
-        np.testing.assert_array_equal(said_w[:, 0], trained.actual_w[row])
+        np.testing.assert_allclose(said_w[:, 0], trained.actual_w[row], atol=1e-3)
         row += 1
     assert row == len(trained) > 0
 
@@ -80,8 +80,8 @@ def test_targets_are_what_came_and_what_nobody_measured_is_unknown():
     some = windows(HOURLY_PEAK, site, "consumption_w", at)
     for row, origin in enumerate(at):
         came_w = site.consumption_w[origin : origin + 4]
-        np.testing.assert_allclose(some.actual_w[row, :4], came_w, rtol=1e-5)
-        np.testing.assert_allclose(some.actual_w[row, 4], came_w.max(), rtol=1e-5)
+        np.testing.assert_array_equal(some.actual_w[row, :4], came_w)
+        np.testing.assert_array_equal(some.actual_w[row, 4], came_w.max())
     assert np.isnan(some.targets[2:4, 4]).all()
     assert np.isfinite(some.targets[:2]).all()
     # a day later the step is a lag that is unknown
@@ -124,7 +124,7 @@ def test_chunks_change_nothing(monkeypatch):
 def test_production_is_a_target_of_its_own():
     site = rhythm(10, solar=True)
     some = windows(HOURLY, site, "production_w", np.array([200]))
-    np.testing.assert_allclose(some.actual_w[0], site.production_w[200:224], atol=1e-2)
+    np.testing.assert_array_equal(some.actual_w[0], site.production_w[200:224])
 
 
 def test_windows_are_joined_and_chosen():
@@ -139,9 +139,9 @@ def test_windows_are_joined_and_chosen():
 
 def test_quantiles_are_restored_as_medians_are():
     some = windows(HOURLY, gappy(12), "consumption_w", np.arange(100, 120))
-    assert same(some, some.where(np.arange(len(some))))
     both = some.restored(np.stack([some.targets, some.targets], axis=-1))
-    np.testing.assert_array_equal(both[..., 1], some.actual_w)
+    np.testing.assert_array_equal(both[..., 1], some.restored(some.targets))
+    np.testing.assert_allclose(both[..., 1], some.actual_w, atol=1e-3)
 
 
 @given(st.integers(0, 500), st.integers(0, 2_000), st.integers(0, 300))
