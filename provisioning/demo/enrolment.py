@@ -32,7 +32,10 @@ class Enrolment:
         self._server_key = keys[-1]["key"]
 
     async def enrol(self, config: Path) -> None:
-        """Let the gateway make its key and use the code, with that cloud and no other."""
+        """Let the gateway make its key and use the code, with that cloud and no other.
+
+        One key of 64 begins with a dash, as an option would.
+        """
         await asyncio.to_thread(
-            run_command, GATEWAY, "enroll", "--config", config, "--server-key", self._server_key, stdin=self._code
+            run_command, GATEWAY, "enroll", "--config", config, f"--server-key={self._server_key}", stdin=self._code
         )
