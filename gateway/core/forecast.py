@@ -4,6 +4,8 @@ The way of a forecast: quantiles of the model and of the baseline (`from_model`,
 (`standing`), the band that experience gives it (`calibration`), `within_physics`, `record`.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from firmware_bridge.reading import UtcUs
@@ -35,19 +37,36 @@ def from_baseline(spec: ForecastSpec, target: ForecastTarget, baseline: Baseline
     return within_physics(spec, target, said_w, past)
 
 
-def within_physics(spec: ForecastSpec, target: ForecastTarget, quantiles_w: F64, past: Past) -> F64:
-    """`quantiles_w` `[..., rows, quantiles]` without what cannot be.
+class Limits(NamedTuple):
+    """The least and the most that a power can be in each row, W, `[..., rows]`."""
+
+    lowest_w: F64
+    highest_w: F64
+
+
+def limits(spec: ForecastSpec, target: ForecastTarget, past: Past) -> Limits:
+    """What can be after `past`.
 
     Production is nothing at night and never less than nothing; consumption is not below the least that was
-    seen where a site feeds in unmetered, else not below nothing. A peak is not below any of its steps.
+    seen where a site feeds in unmetered, else not below nothing.
     """
+    shape = (*past.issued_us.shape, spec.rows)
     if target == "production_w":
-        possible = np.where(is_daylight(spec, past)[..., np.newaxis], np.maximum(quantiles_w, 0.0), 0.0)
-    else:
-        possible = np.maximum(quantiles_w, lowest_w(past)[..., np.newaxis, np.newaxis])
+        return Limits(np.zeros(shape), np.where(is_daylight(spec, past), np.inf, 0.0))
+    return Limits(np.broadcast_to(lowest_w(past)[..., np.newaxis], shape), np.full(shape, np.inf))
+
+
+def within(spec: ForecastSpec, quantiles_w: F64, possible: Limits) -> F64:
+    """`quantiles_w` `[..., rows, quantiles]` without what cannot be; a peak is not below any of its steps."""
+    found = np.clip(quantiles_w, possible.lowest_w[..., np.newaxis], possible.highest_w[..., np.newaxis])
     if spec.has_peak:
-        possible[..., -1, :] = np.maximum(possible[..., -1, :], possible[..., :-1, :].max(axis=-2))
-    return possible
+        found[..., -1, :] = np.maximum(found[..., -1, :], found[..., :-1, :].max(axis=-2))
+    return found
+
+
+def within_physics(spec: ForecastSpec, target: ForecastTarget, quantiles_w: F64, past: Past) -> F64:
+    """`quantiles_w` `[..., rows, quantiles]` without what cannot be after `past`."""
+    return within(spec, quantiles_w, limits(spec, target, past))
 
 
 def lowest_w(past: Past) -> F64:
