@@ -1,6 +1,6 @@
 """What a site would have seen: the artefact over the test part, through the production host, as on the gateway.
 
-Issue by issue the rolling calibration moves the band, and the standing says whether model or baseline speaks;
+Issue by issue the standing says whether model or baseline speaks, and the rolling calibration moves the band;
 both know at each instant what a gateway would know. A shell, for it starts the host.
 """
 
@@ -15,10 +15,11 @@ from cloud_trainer.bundle import BundledModel, write_bundle
 from cloud_trainer.host import Host
 from cloud_trainer.judge import Judged, past_of
 from cloud_trainer.series import SiteSeries
-from gateway.contract.inputs import F64, I64
+from gateway.contract.inputs import F64
 from gateway.contract.manifest import Training
-from gateway.core.baseline import BASELINES, Baseline, quantiles_w
+from gateway.core.baseline import Baseline, quantiles_w
 from gateway.core.calibration import calibrate_series
+from gateway.core.forecast import within
 from gateway.core.scores import Scores
 from gateway.core.standing import mixed_w, stand_series
 
@@ -32,7 +33,7 @@ class Seen:
     """What was shown at each issue of a test part, W, and how good it was."""
 
     said_w: F64  # the artefact alone, `[n, rows, quantiles]`
-    shown_w: F64  # after calibration, and mixed with the baseline where the model stood badly
+    shown_w: F64  # mixed with the baseline where the model stood badly, and calibrated
     share: F64  # of the model, `[n]`
     said: Scores
     shown: Scores
@@ -54,31 +55,35 @@ def replay(model: BundledModel, part: Judged, sites: list[SiteSeries]) -> Seen:
 
 
 def shown_as_on_a_gateway(part: Judged, said_w: F64, sites: list[SiteSeries]) -> tuple[F64, F64]:
-    """What calibration and standing make of what the model said, and the model's share; each site for itself."""
+    """What standing and calibration make of what the model said, and the model's share; each site for itself."""
     shown_w, share = said_w.copy(), np.ones(len(said_w))
     for number in np.unique(part.windows.site):
         mine = np.flatnonzero(part.windows.site == number)
         order = mine[np.argsort(part.windows.issued_us[mine], kind="stable")]
-        at, known_w = part.windows.where(order), part.windows.actual_w[order]
-        calibrated, _ = calibrate_series(part.spec, said_w[order], known_w, at.scale_w, at.issued_us)
-        baselines = {name: one[order] for name, one in part.baselines_w.items()}
-        stood = stand_series(part.spec, said_w[order][..., part.spec.median], baselines, known_w, at.issued_us)
-        share[order] = stood.share
-        names = tuple(baselines)
-        for speaking in range(len(names)):
-            rows = np.flatnonzero((stood.share < 1) & (stood.baseline == speaking))
-            other_w = _band_w(part, sites[number], names[speaking], at.issued_us[rows])
-            calibrated[rows] = mixed_w(stood.share[rows][:, np.newaxis, np.newaxis], calibrated[rows], other_w)
-        shown_w[order] = calibrated
-    if part.daylight is not None:
-        shown_w = np.where(part.daylight[..., np.newaxis], np.maximum(shown_w, 0.0), 0.0)
+        shown_w[order], share[order] = _at_one_site(part.where(order), said_w[order], sites[number])
     return shown_w, share
 
 
-def _band_w(part: Judged, site: SiteSeries, name: Baseline, issued_us: I64) -> F64:
+def _at_one_site(part: Judged, said_w: F64, site: SiteSeries) -> tuple[F64, F64]:
+    """As `gateway.core.track` goes: who speaks, the mix of both, its band, and nothing that cannot be."""
+    spec, windows = part.spec, part.windows
+    is_day = part.possible.highest_w > 0
+    baselines_w = {name: np.where(is_day, one, np.nan) for name, one in part.baselines_w.items()}
+    stood = stand_series(spec, said_w[..., spec.median], baselines_w, windows.actual_w, windows.issued_us)
+    spoken_w = said_w.copy()
+    for speaking, name in enumerate(baselines_w):
+        rows = np.flatnonzero((stood.share < 1) & (stood.baseline == speaking))
+        other_w = band_w(part.where(rows), site, name)
+        spoken_w[rows] = mixed_w(stood.share[rows][:, np.newaxis, np.newaxis], spoken_w[rows], other_w)
+    calibrated_w, _ = calibrate_series(spec, spoken_w, windows.actual_w, windows.scale_w, windows.issued_us)
+    return within(spec, calibrated_w, part.possible), stood.share
+
+
+def band_w(part: Judged, site: SiteSeries, name: Baseline) -> F64:
     """The baseline with its band, few windows at a time; `[n, rows, quantiles]`."""
-    assert name in BASELINES[part.target]
-    chunks = [issued_us[first : first + _CHUNK] for first in range(0, len(issued_us), _CHUNK)]
-    pasts = (past_of(part.spec, site, part.target, one, part.known_days) for one in chunks)
-    parts = [quantiles_w(name, part.spec, past) for past in pasts]
-    return np.concatenate(parts) if parts else np.empty((0, part.spec.rows, len(part.spec.quantiles)))
+    found = np.empty((len(part.windows), part.spec.rows, len(part.spec.quantiles)))
+    for first in range(0, len(found), _CHUNK):
+        rows = slice(first, first + _CHUNK)
+        past = past_of(part.spec, site, part.target, part.windows.issued_us[rows], part.known_days)
+        found[rows] = quantiles_w(name, part.spec, past)
+    return within(part.spec, found, part.possible)

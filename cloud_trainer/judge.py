@@ -12,7 +12,7 @@ from gateway.contract.inputs import F32, F64, I64, Mask
 from gateway.contract.local_time import utc_offset_us
 from gateway.contract.manifest import ForecastTarget
 from gateway.core.baseline import BASELINES, Baseline, median_w
-from gateway.core.daylight import is_daylight
+from gateway.core.forecast import Limits, limits, within
 from gateway.core.past import Past
 from gateway.core.scores import Scores, score
 
@@ -32,13 +32,13 @@ class Judged:
     windows: Windows
     baselines_w: dict[Baseline, F64]  # of each, `[n, rows]`
     counts: Mask  # [n, rows]: known, and for production in daylight
-    daylight: Mask | None  # [n, rows]; None: the hour does not matter
+    possible: Limits  # [n, rows]
     day: I64  # [n], of the site's own calendar
     train_sd_w: float
     # the baselines know so many days alone, as at a site that is new; None: all
     known_days: float | None = None
 
-    def where(self, rows: Mask) -> "Judged":
+    def where(self, rows: I64 | Mask | slice) -> "Judged":
         """Some of these windows."""
         return Judged(
             self.spec,
@@ -46,18 +46,15 @@ class Judged:
             self.windows.where(rows),
             {name: one[rows] for name, one in self.baselines_w.items()},
             self.counts[rows],
-            None if self.daylight is None else self.daylight[rows],
+            Limits(*(one[rows] for one in self.possible)),
             self.day[rows],
             self.train_sd_w,
             self.known_days,
         )
 
     def meant_w(self, scaled: F32 | F64) -> F64:
-        """Quantiles in watts as a gateway would show them: in order, and nothing from panels at night."""
-        quantiles_w = np.sort(self.windows.restored(scaled), axis=-1)
-        if self.daylight is None:
-            return np.asarray(quantiles_w)
-        return np.where(self.daylight[..., np.newaxis], np.maximum(quantiles_w, 0.0), 0.0)
+        """Quantiles in watts as a gateway would take them: in order, and without what cannot be."""
+        return within(self.spec, np.sort(self.windows.restored(scaled), axis=-1), self.possible)
 
     def scores(self, quantiles_w: F64) -> Scores:
         """All scores of what was said, `[n, rows, quantiles]`, W; skill is against `YARDSTICKS` alone."""
@@ -93,7 +90,7 @@ def judged(
     """
     rows = (len(windows), spec.rows)
     baselines_w = {name: np.full(rows, np.nan) for name in BASELINES[target]}
-    daylight = np.ones(rows, np.bool_)
+    possible = Limits(np.zeros(rows), np.zeros(rows))
     day = np.zeros(len(windows), np.int64)
     for number in np.unique(windows.site):
         site = sites[number]
@@ -105,11 +102,11 @@ def judged(
             past = past_of(spec, site, target, windows.issued_us[some], known_days)
             for name, said in baselines_w.items():
                 said[some] = median_w(name, spec, past)
-            if target == "production_w":
-                daylight[some] = is_daylight(spec, past)
-    counts = np.isfinite(windows.targets) & daylight
-    shown = daylight if target == "production_w" else None
-    return Judged(spec, target, windows, baselines_w, counts, shown, day, train_sd_w, known_days)
+            for limit, found in zip(possible, limits(spec, target, past), strict=True):
+                limit[some] = found
+    # A night that all know of proves nothing.
+    counts = np.isfinite(windows.targets) & (possible.highest_w > 0)
+    return Judged(spec, target, windows, baselines_w, counts, possible, day, train_sd_w, known_days)
 
 
 def past_of(
@@ -136,7 +133,7 @@ def absolute_errors_of(part: Judged, median_w: F64) -> F64:
     return np.asarray(error[:, : part.spec.horizon_steps])
 
 
-def best_yardstick(part: Judged) -> str:
+def best_yardstick(part: Judged) -> Baseline:
     """The naive forecast that skill is measured against on this part."""
     return min(
         YARDSTICKS[part.target], key=lambda name: float(np.nanmean(absolute_errors_of(part, part.baselines_w[name])))
