@@ -9,13 +9,18 @@ from firmware_bridge.reading import UtcUs
 from gateway.contract.forecast_spec import DAY_US, ENERGY, LOAD_SLOW, ForecastSpec
 from gateway.contract.inputs import F32, scale_history
 from gateway.contract.manifest import ForecastTarget
+from gateway.core.baseline import BASELINES, median_w, quantiles_w
+from gateway.core.calibration import calibrate_series
+from gateway.core.forecast import from_model, within_physics
 from gateway.core.past import Past
+from gateway.core.standing import spoken_w, stand_series
 from gateway.core.track import Answer, Spoken, Track
 from gateway.core.voice import Action
 
 LAGOS = ZoneInfo("Africa/Lagos")
 START_US = UtcUs(1_767_571_200_000_000)  # a Monday, 00:00 UTC
 HOUR_STEPS = 4
+_ARRAYS = ("power_w", "known", "issued_us")
 DIGEST, OTHER_DIGEST = "ab" * 32, "cd" * 32
 
 
@@ -149,6 +154,42 @@ def test_a_band_that_was_left_too_often_becomes_wider():
     assert (first.rung, last.rung) == ("model", "model")
     assert max(np.subtract(first.p90, first.p10)) <= 3
     assert min(np.subtract(last.p50, last.p10)) > 50, "what came lay below"
+
+
+@pytest.mark.parametrize("off_w", [50.0, 900.0])
+def test_issue_by_issue_it_says_what_a_backtest_says_at_once(off_w: float):
+    site, spec, hours = Site(), LOAD_SLOW, 7 * 24
+    pasts, said_w = [], []
+    for step in range(0, hours * HOUR_STEPS, HOUR_STEPS):
+        site.step = step
+        pasts.append(site.past())
+        scaled = scale_history(pasts[-1].power_w, pasts[-1].known)
+        output = site.says(pasts[-1], off_w=off_w, half_band_w=20.0)
+        said_w.append(from_model(spec, "consumption_w", output, scaled, pasts[-1]))
+    site.step = 0
+    lived = [one.records[0] for one in site.live(hours, off_w=off_w, half_band_w=20.0)]
+
+    issued_us = np.array([int(one.issued_us) for one in pasts])
+    model_w, past = (
+        np.array(said_w),
+        Past(*(np.array([getattr(one, name) for one in pasts]) for name in _ARRAYS), LAGOS),
+    )
+    came_w = np.array(
+        [[power_at(step + row) for row in range(4)] for step in range(0, hours * HOUR_STEPS, HOUR_STEPS)]
+    )
+    medians_w = {one: median_w(one, spec, past) for one in BASELINES["consumption_w"]}
+    stood = stand_series(spec, model_w[..., spec.median], medians_w, came_w, issued_us)
+    bands_w = {one: quantiles_w(one, spec, past) for one in medians_w}
+    mix_w = spoken_w(
+        stood, model_w, {one: within_physics(spec, "consumption_w", w, past) for one, w in bands_w.items()}
+    )
+    calibrated_w, _ = calibrate_series(
+        spec, mix_w, came_w, scale_history(past.power_w, past.known).scale_w, issued_us
+    )
+    shown_w = within_physics(spec, "consumption_w", calibrated_w, past)
+    for name, quantile in (("p10", 0), ("p50", 1), ("p90", 2), ("p95", 3)):
+        assert np.abs(np.array([getattr(one, name) for one in lived]) - shown_w[:, :4, quantile]).max() <= 1
+    assert np.abs(np.array([one.peak for one in lived]) - shown_w[:, 4]).max() <= 1
 
 
 def test_what_was_missed_is_told_later():
