@@ -1,9 +1,10 @@
 """What is written to the card, everything counted: ten meters of twenty values, read once a second.
 
 The production loop lives six hours of the simulator's values on a store that is a week old and knows of a cloud:
-checkpoints, sync marks, deletions, decisions, forecasts by the model and its baseline, and the state of counters are
-all in it. It runs in a child process, whose growth of `wchar` in /proc/self/io is the figure: what the process hands
-to the kernel. `write_bytes`, what the kernel hands to the disk, depends on the file system and is printed beside.
+checkpoints, sync marks, deletions, decisions, forecasts by the models and their baselines, the state of counters and
+what forecasts have learnt are all in it. It runs in a child process, whose growth of `wchar` in /proc/self/io is the
+figure: what the process hands to the kernel. `write_bytes`, what the kernel hands to the disk, depends on the file
+system and is printed beside.
 
 Baseline: one commit per reading, with the same journal and the same durability.
 """
@@ -42,6 +43,8 @@ from gateway.shell.recorder import Recorder
 from gateway.shell.store import PRUNE_PERIOD_S, Store
 from gateway.shell.store_folder import FILE_NAME
 from gateway.shell.timekeeper import Timekeeper
+from gateway.shell.track_file import PERIOD_S as TRACKS_S
+from gateway.shell.track_file import TrackFile
 from gateway.shell.verified_bundle import read_bundle
 from tests.bench.rig import MAPS, PROFILE, VALUES
 from tests.sim.clock import SimClock
@@ -207,6 +210,7 @@ async def live(plan: dict[str, Any]) -> dict[str, float]:
         inference=inference,
         alive=lambda: loop.stop() if loop.now.ticks == hours * 3600 else None,
     )
+    services.tracks = TrackFile(data, loop.forecaster.tracks, clock)
     await loop.restore()
     commits.count, before, kept_before = 0, written(), records_in(data)
     await loop.run()
@@ -232,6 +236,7 @@ class Services:
     def __init__(self, store: Store, counters: CounterFile, clock: Clock, bridge: Playback) -> None:
         self._store, self._counters, self._clock, self._bridge = store, counters, clock, bridge
         self.series = bridge.series
+        self.tracks: TrackFile | None = None
 
     async def sweep(self, tick_us: UtcUs, deadline_s: float) -> list[Reading]:
         second = (tick_us - START_US) // US_PER_S
@@ -239,6 +244,8 @@ class Services:
             await self._sync()
         if second % COUNTERS_S == COUNTERS_S - 1:
             await self._counters.keep()
+        if self.tracks is not None and second % TRACKS_S == TRACKS_S - 1:
+            await self.tracks.keep()
         if second % PRUNE_PERIOD_S == PRUNE_PERIOD_S - 1:
             await self._store.prune(tick_us)
         return await self._bridge.sweep(tick_us, deadline_s)

@@ -23,6 +23,7 @@ from firmware_bridge.reading import Quality
 from firmware_bridge.simulator.server import ModbusServer
 from gateway.contract.readings import unpack_block
 from gateway.contract.records import ReadingsBlock, Record, StatusRecord, decode_record
+from gateway.shell import track_file
 from gateway.shell.store import FILE_NAME
 from tests.sim.enrolled import enrol
 from tests.sim.home import START_US, gateway_text, living_home
@@ -200,6 +201,7 @@ async def test_a_gateway_on_its_meters_shows_them_and_ends_in_order(tmp_path):
     assert [meter["silent_since_us"] for meter in status["bus"]] == [None, None]
     assert status["model"]["origin"] == "factory"
     assert len(hosts) == 1
+    assert (tmp_path / "data" / track_file.FILE_NAME).exists(), "what forecasts have learnt is for the next start"
     records = stored(tmp_path)
     events = [record for record in records if isinstance(record, StatusRecord)]
     assert [event.event for event in events] == ["started", "stopped"]

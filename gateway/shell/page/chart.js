@@ -1,6 +1,6 @@
 // Forecast against measured, on one axis of time: left of now what was measured over what had been
 // forecast for it before it began, right of now the present forecast. Where there is solar, what it gave and
-// what is expected of it lie below. The same again as text and table.
+// what is expected of it lie under that. The same again as text and table.
 
 import { byId, clock, count, energyText, instant, isNumber, make, powerText, row, say, sayOrHide, span, weekday } from "./words.js";
 import { draw, levelsOf } from "./drawing.js";
@@ -160,7 +160,7 @@ function summary(all, status) {
   if (known.length) sentences.push(`Measured last: ${powerText(known.at(-1).actual)} on average from ${instant(known.at(-1).at)}.`);
   if (gaps) sentences.push(`${count(gaps, "step")} without a measurement.`);
   if (judged.length) {
-    const who = status.forecast_before.rung === "model" ? "the model" : "the baseline";
+    const who = { model: "the model", mix: "the model with a baseline" }[status.forecast_before.rung] ?? "the baseline";
     const inside = hasBand(judged, "past") ? `; ${judged.filter(isInside).length} of them lay within its band` : "";
     sentences.push(`What ${who} forecast on ${instant(status.forecast_before.issued_us)} was off by ${powerText(mean(judged.map(offBy)))} on average over ${count(judged.length, "measured step")}${inside}.`);
   }

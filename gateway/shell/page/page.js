@@ -10,6 +10,7 @@ const PATIENCE_MS = 5000;
 const LATE_US = 120e6;
 const RUNGS = {
   model: "The model speaks.",
+  mix: "The model and a baseline speak together.",
   seasonal_naive: "The baseline speaks: the same time last week.",
   daily_naive: "The baseline speaks: the same time yesterday.",
   last_value: "The baseline speaks: the last value.",

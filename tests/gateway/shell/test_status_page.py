@@ -5,7 +5,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import aiohttp
 import msgspec
@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_bridge.errors import ConflictError, SettingError
+from gateway.contract.records import Rung
 from gateway.shell import status_page
 from gateway.shell.status_page import CONNECTIONS_MAX, is_own_host, serve
 from tests.sim.chromium import CHROMIUM, Page, open_tab
@@ -253,6 +254,12 @@ async def test_the_page_is_small_and_names_no_other_place():
         assert "https:" not in text
         assert "http:" not in text.replace("http://www.w3.org/2000/svg", "")
     assert total < 48_000
+
+
+async def test_every_rung_that_a_forecast_of_consumption_can_have_has_its_words():
+    async with answer_to("/page.js") as answer:
+        words = (await answer.text()).partition("const RUNGS = {")[2].partition("}")[0]
+    assert set(re.findall(r"^  (\w+):", words, re.MULTILINE)) == {*get_args(Rung)} - {"smart_persistence"}
 
 
 async def test_the_page_has_no_inline_script_or_style():
