@@ -19,7 +19,7 @@ MANIFEST_NAME = "manifest.json"
 MANIFEST_BYTES_MAX = 64 * 1024
 # The largest of our models is below 100 kB; a bundle that needs more is not for this gateway.
 FILE_BYTES_MAX = 4 * 1024 * 1024
-FILES_MAX = 16
+FILES_MAX = 24
 # A model of ours takes two tensors; weather and prices may each become one more.
 INPUTS_MAX = 4
 
