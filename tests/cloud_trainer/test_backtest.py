@@ -5,13 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud_trainer.backtest import shown_as_on_a_gateway
+from cloud_trainer.backtest import replay, shown_as_on_a_gateway
+from cloud_trainer.bundle import WORST_MAX
 from cloud_trainer.judge import Judged, judged, past_of
 from cloud_trainer.windows import joined, windows
 from firmware_bridge.reading import UtcUs
 from gateway.contract.forecast_spec import load_spec
 from gateway.core.track import Answer, Track
 from tests.sim.site_series import HOUR_US, HOURLY, rhythm
+from tests.sim.trained import settled, trained
 
 PEAK = load_spec(HOUR_US, 4)
 FIRST, ISSUES = 20 * 24, 14 * 24
@@ -110,3 +112,18 @@ def test_nothing_comes_from_panels_at_night_and_no_less_than_nothing_by_day():
     assert is_night.any()
     assert not shown_w[is_night].any()
     assert shown_w.min() == 0
+
+
+@pytest.mark.tf
+@pytest.mark.slow
+def test_a_replay_asks_the_artefact_in_the_production_host():
+    run, model = trained(), settled().model
+    some = run.test.where(slice(0, 72))
+    seen = replay(model, some, list(run.data.sites))
+    apart_w = np.abs(seen.said_w - some.meant_w(run.forecaster.predict(some.windows)))
+    assert (apart_w / some.windows.scale_w[:, np.newaxis, np.newaxis]).max() < WORST_MAX[model.form]
+    shown_w, share = shown_as_on_a_gateway(some, seen.said_w, list(run.data.sites))
+    np.testing.assert_array_equal(seen.shown_w, shown_w)
+    np.testing.assert_array_equal(seen.share, share)
+    assert seen.said.mae_w == some.scores(seen.said_w).mae_w
+    assert seen.shown.pinball_w == some.scores(shown_w).pinball_w
