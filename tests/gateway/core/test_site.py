@@ -100,6 +100,18 @@ def test_powers_are_numbers_or_nothing(values: list[float]):
         assert power is None or math.isfinite(power)
 
 
+@pytest.mark.parametrize(("solar_w", "production_w"), [(-2000.0, 2000.0), (0.0, 0.0), (12.0, 0.0), (NAN, None)])
+def test_production_is_what_the_sun_gives_and_never_less_than_nothing(solar_w: float, production_w: float | None):
+    one = site("grid", "solar")
+    assert one.has_solar
+    assert one.state(np.array([700.0, solar_w])).production_w == production_w
+
+
+def test_a_site_without_a_solar_meter_produces_nothing_that_is_known():
+    assert not site("grid").has_solar
+    assert site("grid").state(np.array([700.0])).production_w is None
+
+
 def test_each_power_is_measured_against_its_own_main_breaker():
     """What the large meter may show is nonsense on the small one."""
     meters = [
