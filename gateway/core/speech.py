@@ -30,7 +30,7 @@ def sentence(track: Track) -> str:
     if track.silence == "unknown_site":
         return f"{subject}: {baseline} speaks; the model does once it knows the site well enough."
     if track.silence == "no_answer":
-        return f"{subject}: {baseline} speaks; the model gave no answer."
+        return f"{subject}: {baseline} speaks; no model answered."
     return f"{subject}: {_judged(speaker, baseline, track.standing.skill(SHARE_DAYS))}."
 
 

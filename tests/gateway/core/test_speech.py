@@ -48,7 +48,7 @@ def test_both_can_speak_together():
     ("silence", "said"),
     [
         ("unknown_site", "the sky as it is speaks; the model does once it knows the site well enough."),
-        ("no_answer", "the sky as it is speaks; the model gave no answer."),
+        ("no_answer", "the sky as it is speaks; no model answered."),
     ],
 )
 def test_where_the_model_is_silent_the_baseline_speaks(silence, said: str):
