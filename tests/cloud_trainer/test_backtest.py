@@ -5,12 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud_trainer.backtest import replay, shown_as_on_a_gateway
+from cloud_trainer.backtest import band_w, replay, shown_as_on_a_gateway
 from cloud_trainer.bundle import WORST_MAX
 from cloud_trainer.judge import Judged, judged, past_of
 from cloud_trainer.windows import joined, windows
 from firmware_bridge.reading import UtcUs
 from gateway.contract.forecast_spec import load_spec
+from gateway.core.forecast import from_baseline
+from gateway.core.past import Past
 from gateway.core.track import Answer, Track
 from tests.sim.site_series import HOUR_US, HOURLY, rhythm
 from tests.sim.trained import settled, trained
@@ -127,3 +129,14 @@ def test_a_replay_asks_the_artefact_in_the_production_host():
     np.testing.assert_array_equal(seen.share, share)
     assert seen.said.mae_w == some.scores(seen.said_w).mae_w
     assert seen.shown.pinball_w == some.scores(shown_w).pinball_w
+
+
+def test_a_baseline_is_shown_with_the_band_that_the_device_gives_it():
+    part, (site,) = parts(PEAK)
+    some = part.where(slice(0, 130, 13))
+    pasts = past_of(PEAK, site, "consumption_w", some.windows.issued_us, None)
+    for name in some.baselines_w:
+        shown_w = band_w(some, site, name)
+        for row, issued_us in enumerate(some.windows.issued_us):
+            past = Past(pasts.power_w[row], pasts.known[row], issued_us, site.zone)
+            np.testing.assert_array_equal(shown_w[row], from_baseline(PEAK, "consumption_w", name, past))
