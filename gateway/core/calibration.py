@@ -19,7 +19,16 @@ import numpy as np
 
 from gateway.contract.forecast_spec import DAY_US, ForecastSpec
 from gateway.contract.inputs import F64, I64
-from gateway.core.under_way import SavedIssues, Told, UnderWay, UnderWayError, from_bytes, steps_of, to_bytes
+from gateway.core.under_way import (
+    ISSUE_EVERY_US,
+    SavedIssues,
+    Told,
+    UnderWay,
+    UnderWayError,
+    from_bytes,
+    steps_of,
+    to_bytes,
+)
 
 # How far one actual moves an offset, in mean absolute errors; more for each 1 that the share of actuals below a
 # quantile is off, beyond what is chance, in the mean of two weeks.
@@ -59,7 +68,7 @@ class Calibration:
         self._offsets: F64 = np.zeros((spec.rows, self._levels.size))  # in scales
         self._errors: F64 = np.zeros(spec.rows)  # mean absolute error of the median, in scales
         self._counts: F64 = np.zeros(spec.rows)  # actuals in it, up to ERRORS_KEPT
-        self._drift: F64 = np.zeros(self._levels.size)  # level minus share below, of late
+        self._drift: F64 = np.zeros((2, self._levels.size))  # level minus share below, of late: of steps, of peaks
         # the quantiles, and the scale
         self._issues = UnderWay(spec, self._levels.size + 1)
 
@@ -90,8 +99,9 @@ class Calibration:
     def observe(self, step_start_us: int, actual_w: float) -> None:
         """The step from `step_start_us` is over; NaN: nobody knows what came. Steps are told in their order."""
         told = self._issues.observe(step_start_us, actual_w)
-        if told.rows.size:
-            self._learn(told)
+        is_certain, is_peak = np.isnan(told.said_w[:, 0]), told.rows == self._spec.horizon_steps
+        self._learn(Told(*(one[~is_certain & ~is_peak] for one in told)), self._drift[0], self._spec.step_us)
+        self._learn(Told(*(one[~is_certain & is_peak] for one in told)), self._drift[1], ISSUE_EVERY_US)
 
     def forget_issued(self) -> None:
         """The clock was set: which steps the issues under way meant is no longer known."""
@@ -135,22 +145,22 @@ class Calibration:
         made._offsets[:, ~made._moves] = 0.0
         return made
 
-    def _learn(self, told: Told) -> None:
-        certain = np.isnan(told.said_w[:, 0])
-        if certain.all():
+    def _learn(self, told: Told, drift: F64, every_us: int) -> None:
+        """Move the offsets of the rows of `told`; `drift` is changed in place, by what is told `every_us`."""
+        if told.rows.size == 0:
             return
-        rows, came_w = told.rows[~certain], told.came_w[~certain, np.newaxis].astype(np.float64)
-        said_w = told.said_w[~certain].astype(np.float64)
+        said_w, came_w = told.said_w.astype(np.float64), told.came_w[:, np.newaxis].astype(np.float64)
         said_w, scale_w = said_w[:, :-1], said_w[:, -1]
         error = np.abs(came_w[:, 0] - said_w[:, self._spec.median]) / np.where(scale_w > 0, scale_w, np.inf)
-        self._counts[rows] = np.minimum(self._counts[rows] + 1, ERRORS_KEPT)
-        self._errors[rows] += (np.minimum(error, ERROR_SCALES_MAX) - self._errors[rows]) / self._counts[rows]
+        self._counts[told.rows] = np.minimum(self._counts[told.rows] + 1, ERRORS_KEPT)
+        change = np.minimum(error, ERROR_SCALES_MAX) - self._errors[told.rows]
+        self._errors[told.rows] += change / self._counts[told.rows]
         # The edge belongs to the band, on either side.
         off = self._levels - np.where(self._levels < 0.5, came_w < said_w, came_w <= said_w)
-        self._drift += (off.mean(axis=0) - self._drift) * self._spec.step_us / DRIFT_US
-        rate = RATE + RATE_PER_DRIFT * np.maximum(np.abs(self._drift) - DRIFT_MIN, 0.0)
-        moved = self._offsets[rows] + rate * self._moves * self._errors[rows, np.newaxis] * off
-        self._offsets[rows] = np.clip(moved, -OFFSET_SCALES_MAX, OFFSET_SCALES_MAX)
+        drift += (off.mean(axis=0) - drift) * every_us / DRIFT_US
+        rate = RATE + RATE_PER_DRIFT * np.maximum(np.abs(drift) - DRIFT_MIN, 0.0)
+        moved = self._offsets[told.rows] + rate * self._moves * self._errors[told.rows, np.newaxis] * off
+        self._offsets[told.rows] = np.clip(moved, -OFFSET_SCALES_MAX, OFFSET_SCALES_MAX)
 
     def _is_possible(self) -> bool:
         bounds = (
