@@ -5,7 +5,7 @@ server, `timestamp.json` last. Whoever reads in between finds the old state or t
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -71,13 +71,16 @@ class Repository:
     writes: list[FileWrite] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
-    def released(self, channel: str) -> int:
-        """The release published on `channel`; 0 before the first one."""
+    def offered(self, channel: str) -> Mapping[str, TargetFile]:
+        """What `channel` offers, by target path; nothing before its first release."""
         meta = self.snapshot.meta.get(f"{channel}.json")
         if meta is None:
-            return 0
-        role = _load(self.folder, f"{meta.version}.{channel}", Targets, self.targets, channel)
-        releases = [target.custom["release"] for target in role.targets.values() if target.custom]
+            return {}
+        return _load(self.folder, f"{meta.version}.{channel}", Targets, self.targets, channel).targets
+
+    def released(self, channel: str) -> int:
+        """The release published on `channel`; 0 before the first one."""
+        releases = [target.custom["release"] for target in self.offered(channel).values() if target.custom]
         return max(releases, default=0)
 
     def publish(self, channel: str, targets: Iterable[TargetFile]) -> None:

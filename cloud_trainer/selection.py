@@ -93,7 +93,7 @@ def require_sites(selection: Selection) -> None:
 
 
 def read_minimum_days(given: Sequence[str]) -> MinimumDays:
-    """What `--minimum-days` was given: DAYS or "seed", also for one organisation: acme=180.
+    """What `--min-days` was given: DAYS or "seed", also for one organisation: acme=180.
 
     Raises:
         SettingError: one is neither.
@@ -104,7 +104,7 @@ def read_minimum_days(given: Sequence[str]) -> MinimumDays:
         days = SEED_MINIMUM_DAYS if text == SEED_PRESET else int(text) if text.isdecimal() and len(text) < 9 else 0
         if not 0 < days <= _DAYS_MAX:
             next_step = f'write a number up to {_DAYS_MAX}, or "{SEED_PRESET}", or acme=180'
-            raise SettingError("--minimum-days", repr(one), "is no number of days", next_step)
+            raise SettingError("--min-days", repr(one), "is no number of days", next_step)
         if equals:
             by_organisation[organisation] = days
         else:

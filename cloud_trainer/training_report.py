@@ -116,7 +116,8 @@ class ModelReport(msgspec.Struct, frozen=True):
     chosen: str
     chosen_reason: str
     blend_weights: dict[str, float]
-    form: Form
+    # None: nothing ships, and naive forecasts speak
+    form: Form | None
     form_reason: str
     bytes: int
     forms: list[FormTrial]

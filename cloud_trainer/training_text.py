@@ -88,7 +88,7 @@ def _in_short(report: TrainingReport) -> str:
                 _spread(scores, lambda one: one.skill, 3),
                 _spread(scores, lambda one: one.mae_w, 3),
                 _spread(scores, lambda one: one.coverage, 3),
-                model.form,
+                model.form or "–",
                 number(model.bytes / 1000),
             )
         )
@@ -133,8 +133,9 @@ def _model(model: ModelReport, pictures: Sequence[str]) -> str:
     parts += [
         f"**Chosen: {cell(model.chosen)}.** {cell(model.chosen_reason)}" + (f" Weights: {blend}." if blend else "")
     ]
-    parts += ["### Form", table(("form", "kB", "pinball", "worst difference to Keras", "verdict"), _forms(model))]
-    parts += [f"**Chosen: {model.form}.** {cell(model.form_reason)}."]
+    if model.form is not None:
+        parts += ["### Form", table(("form", "kB", "pinball", "worst difference to Keras", "verdict"), _forms(model))]
+        parts += [f"**Chosen: {model.form}.** {cell(model.form_reason)}."]
     if model.sites:
         parts += ["### Sites", _sites(model)]
     parts += [f"![{picture}]({picture})" for picture in pictures]

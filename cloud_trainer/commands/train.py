@@ -1,112 +1,73 @@
-"""`smartwatts-trainer train`: from generated sites to a proven bundle. Needs TensorFlow."""
+"""`smartwatts-trainer train`: from recorded or generated sites to a proven bundle. Needs TensorFlow."""
 
 import argparse
-import importlib.util
-import os
+import json
 import sys
-import tempfile
 from pathlib import Path
 
-from cloud_trainer.bundle import (
-    GOLDEN_CASES,
-    PROOF_CASES,
-    ProofError,
-    check_folder,
-    golden_cases,
-    golden_inputs,
-    prove,
-    write_bundle,
-)
-from cloud_trainer.commands import Commands
-from cloud_trainer.convert import ConversionError, convert
+from msgspec import to_builtins
+
+from cloud_trainer.bundle import check_folder
+from cloud_trainer.commands import Commands, options, source, training
+from cloud_trainer.commands.training import say
+from cloud_trainer.dataset import Dataset, require_fit
 from firmware_bridge.clock import SystemClock
 from firmware_bridge.errors import Exit, SettingError
-from gateway.contract.manifest import Training
-
-# Below this a split by site and by time leaves nothing to judge by.
-HOMES_MIN, DAYS_MIN = 8, 21
-HOMES_MAX, DAYS_MAX = 2_000, 730
 
 
 def add(commands: Commands) -> None:
     """Declare the command."""
-    parser = commands.add_parser("train", help="train a forecaster on generated sites and write its bundle")
-    parser.add_argument("--homes", type=int, default=96, help="generated homes; half as many workshops are added")
-    parser.add_argument("--days", type=int, default=140, help="days of each site")
-    parser.add_argument("--seed", type=int, default=1, help="decides sites, weights and order")
-    parser.add_argument("--out", required=True, metavar="FOLDER", help="where the bundle goes")
-    parser.add_argument(
-        "--quick", action="store_true", help="rehearse: two epochs, need not beat the naive forecasts"
-    )
-    parser.set_defaults(run=run)
+    parser = commands.add_parser("train", help="train forecasters on sites and write their bundle")
+    source.add(parser, generated=True)
+    training.add(parser)
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where the bundle goes")
+    parser.add_argument("--dry-run", action="store_true", help="look at the data and say what would be trained")
+    options.add_json(parser)
+    parser.set_defaults(run=options.explains_database(run))
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train, convert, prove, write."""
-    folder = Path(arguments.out)
-    _check(arguments, folder)
-    _settle_tensorflow()
-    from cloud_trainer.train import QUICK_EPOCHS, TrainConfig, train
+    """Train, prove, write; or say what would be."""
+    now_us = SystemClock().utc_us()
+    source.check(arguments)
+    if arguments.dry_run:
+        dataset = source.read(arguments, now_us, say)
+        require_fit(dataset)
+        return _rehearse(arguments, dataset)
+    if arguments.out is None:
+        raise SettingError("--out", "(not given)", "is needed", "name a new folder, or give --dry-run")
+    check_folder(arguments.out)
+    job = training.job_of(arguments)
+    dataset = source.read(arguments, now_us, say)
+    require_fit(dataset)
+    from cloud_trainer.run import UNSHIPPABLE
 
-    config = TrainConfig(homes=arguments.homes, days=arguments.days, seed=arguments.seed)
-    if arguments.quick:
-        config = TrainConfig(homes=config.homes, days=config.days, seed=config.seed, epochs=QUICK_EPOCHS)
-    clock = SystemClock()
-    started_s = clock.monotonic_s()
-    with tempfile.TemporaryDirectory(prefix="smartwatts-train-") as scratch:
-        weights = Path(scratch) / "best.weights.h5"
-        trained = train(config, weights, _say)
-        if not arguments.quick and min(trained.metrics["skill_daily"], trained.metrics["skill_weekly"]) <= 0:
-            _say("failed: the forecaster does not beat the naive forecasts; nothing was written")
-            return Exit.FAILED
-        training = Training(
-            command=_command(arguments),
-            data=f"{config.homes} generated homes and {config.workshops} workshops, {config.days} days each",
-            first_us=trained.first_us,
-            last_us=trained.last_us,
-            metrics={name: round(value, 4) for name, value in trained.metrics.items()},
-        )
-        try:
-            model = convert(weights, trained.model.count_params())
-            for where, count in ((Path(scratch) / "proof", PROOF_CASES), (folder, GOLDEN_CASES)):
-                inputs = golden_inputs(trained.examples, count)
-                cases = golden_cases(inputs, trained.predict(inputs))
-                digest = write_bundle(where, model, cases, training, created_us=clock.utc_us())
-                verdict = prove(where)
-                _say(f"accepted on {count} golden vectors, worst difference {verdict.worst_difference:.2g}")
-        except (ConversionError, ProofError) as error:
-            _say(f"failed: {error}")
-            return Exit.NOT_VERIFIED
-    _say(f"bundle {digest} in {folder}, {len(model)} bytes of model, {clock.monotonic_s() - started_s:.0f} s")
+    try:
+        done, digest = training.bundled(arguments, job, dataset, arguments.out, command="train", now_us=now_us)
+    except UNSHIPPABLE as error:
+        say(f"failed: {error}")
+        return Exit.NOT_VERIFIED
+    if not digest:
+        say("failed: nothing is better than the naive forecasts; nothing was written")
+        return Exit.FAILED
+    if arguments.json:
+        told = {"digest": digest, "models": [model.name for model in done.models], "left_out": done.left_out}
+        sys.stdout.write(json.dumps(told) + "\n")
+    else:
+        size = sum(len(model.data) for model in done.models)
+        sys.stdout.write(f"bundle {digest} in {arguments.out}: {len(done.models)} models, {size / 1000:.0f} kB\n")
     return Exit.OK
 
 
-def _check(arguments: argparse.Namespace, folder: Path) -> None:
-    for name, low, high in (("homes", HOMES_MIN, HOMES_MAX), ("days", DAYS_MIN, DAYS_MAX), ("seed", 0, 10_000)):
-        value = getattr(arguments, name)
-        if not low <= value <= high:
-            raise SettingError(f"--{name}", str(value), f"is not within {low} to {high}", "choose one that is")
-    check_folder(folder)
-    if importlib.util.find_spec("tensorflow") is None:
-        raise SettingError(
-            "train", "tensorflow", "is not installed", "run `make setup-trainer` and use .venv-trainer/bin"
-        )
+def _rehearse(arguments: argparse.Namespace, dataset: Dataset) -> int:
+    """Without TensorFlow: checks, and the sizes of the parts."""
+    from cloud_trainer.run import Job, rehearsed
 
-
-def _command(arguments: argparse.Namespace) -> str:
-    quick = " --quick" if arguments.quick else ""
-    return (
-        f"smartwatts-trainer train --homes {arguments.homes} --days {arguments.days} "
-        f"--seed {arguments.seed} --out {arguments.out}{quick}"
-    )
-
-
-def _settle_tensorflow() -> None:
-    """Quiet, and the same sums in the same order everywhere; it reads this when it is imported."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    job = Job(kinds=tuple(arguments.model or training.KINDS))
+    lines = rehearsed(job, dataset)
+    if arguments.json:
+        verdicts = [to_builtins(one) for one in dataset.verdicts]
+        sys.stdout.write(json.dumps({"sites": verdicts, "models": lines}) + "\n")
+    else:
+        sys.stdout.write("".join(f"{line}\n" for line in lines))
+    return Exit.OK

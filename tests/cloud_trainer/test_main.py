@@ -76,7 +76,7 @@ def test_a_wrong_command_line_is_a_users_mistake(argv: list[str], capsys: pytest
         (["audit", "--dsn", "dbname=x", "--log", "log", "--poll-s", "0"], "--poll-s = 0.0: is not a poll period"),
         (["keys", "create", "--folder", "/proc/keys"], "/proc/keys"),
         (["serve", "--repository", "/proc/repository"], "/proc/repository"),
-        (["train", "--out", "/proc/bundle", "--homes", "1"], "--homes = 1: is not within"),
+        (["train", "--out", "/proc/bundle", "--generated", "--homes", "0"], "--homes = 0: is not within"),
     ],
 )
 def test_a_setting_that_cannot_work_ends_in_one_sentence(

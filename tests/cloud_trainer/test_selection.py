@@ -56,7 +56,7 @@ def test_minimum_days_are_read():
     read = read_minimum_days(["60", "acme=seed"])
     assert (read.of("acme"), read.of("other")) == (SEED_MINIMUM_DAYS, 60)
     for wrong in ("0", "-1", "many", "9999", "acme=", "1" * 20):
-        with pytest.raises(SettingError, match="--minimum-days"):
+        with pytest.raises(SettingError, match="--min-days"):
             read_minimum_days([wrong])
 
 
