@@ -2,6 +2,7 @@
 
 from tests.fuzz import (
     cloud_targets,
+    forecast_targets,
     ingest_targets,
     line_targets,
     program_targets,
@@ -21,6 +22,7 @@ TARGETS: dict[str, Target] = {
         store_targets,
         cloud_targets,
         ingest_targets,
+        forecast_targets,
         trainer_targets,
     )
     for target in module.TARGETS

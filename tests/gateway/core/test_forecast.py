@@ -1,4 +1,3 @@
-from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -8,202 +7,161 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from firmware_bridge.reading import UtcUs
-from gateway.contract.inputs import (
-    DAY_STEPS,
-    F64,
-    HISTORY_STEPS,
-    HORIZON_STEPS,
-    STEP_US,
-    Mask,
-    scale_window,
+from gateway.contract.forecast_spec import ENERGY, LOAD, LOAD_SLOW, ForecastSpec
+from gateway.contract.inputs import scale_history
+from gateway.contract.manifest import ForecastTarget
+from gateway.contract.records import ForecastRecord, decode_record, encode_record
+from gateway.core.baseline import BASELINES, Baseline
+from gateway.core.forecast import (
+    FORECAST_W_MAX,
+    energy_wh,
+    from_baseline,
+    from_model,
+    lowest_w,
+    record,
+    rung_of,
+    within_physics,
 )
-from gateway.contract.records import ForecastRecord
-from gateway.core.forecast import baseline, energy_wh, from_model, lowest_w
+from gateway.core.past import Past
 
 BERLIN, LAGOS = ZoneInfo("Europe/Berlin"), ZoneInfo("Africa/Lagos")
-START_US = UtcUs(1_700_000_100 * 1_000_000)
-# The same power at the same local time of each week, no two slots alike.
-WEEK_W = np.random.default_rng(7).permutation(7 * DAY_STEPS) * 10 + 200
-KNOWN = np.ones(HISTORY_STEPS, dtype=np.bool_)
+START_US = UtcUs(1_709_247_600_000_000)  # 2024-03-01 00:00 in Lagos
 
 
-def at(text: str) -> UtcUs:
-    return UtcUs(int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) * 1_000_000)
+def past(power_w: np.ndarray, known: np.ndarray | None = None, issued_us: int = START_US) -> Past:
+    return Past(power_w, np.ones(power_w.shape, np.bool_) if known is None else known, np.asarray(issued_us), LAGOS)
 
 
-def local(at_us: int, zone: ZoneInfo) -> datetime:
-    return datetime.fromtimestamp(at_us // 1_000_000, UTC).astimezone(zone)
-
-
-def weekly_w(at_us: int, zone: ZoneInfo) -> float:
-    then = local(at_us, zone)
-    return float(WEEK_W[then.weekday() * DAY_STEPS + then.hour * 4 + then.minute // 15])
-
-
-def weekly(start_us: int, steps: int, zone: ZoneInfo) -> list[float]:
-    return [weekly_w(start_us + i * STEP_US, zone) for i in range(steps)]
-
-
-def forecast(
-    history: F64, known: Mask = KNOWN, *, start_us: UtcUs = START_US, zone: ZoneInfo = LAGOS
-) -> ForecastRecord:
-    made = baseline(history, known, issued_us=UtcUs(start_us - 1), start_us=start_us, zone=zone)
-    assert made is not None
-    assert (made.start_us, made.issued_us, made.step_us) == (start_us, start_us - 1, STEP_US)
-    assert (made.target, made.bundle) == ("consumption_w", None)
-    assert len(made.p10) == len(made.p50) == len(made.p90) == HORIZON_STEPS
-    return made
-
-
-def before(start_us: int, zone: ZoneInfo) -> F64:
-    return np.array(weekly(start_us - HISTORY_STEPS * STEP_US, HISTORY_STEPS, zone))
-
-
-@pytest.mark.parametrize("offset", [0, 1, 37, 95, 300])
-def test_the_baseline_is_exact_on_a_week_that_repeats(offset: int):
-    start_us = UtcUs(START_US + offset * STEP_US)
-    made = forecast(before(start_us, LAGOS), start_us=start_us)
-    assert made.rung == "seasonal_naive"
-    assert made.p50 == weekly(start_us, HORIZON_STEPS, LAGOS)
-
-
-@pytest.mark.parametrize("day", range(1, 7))
-@pytest.mark.parametrize("quarter", [0, 5, 50])
-def test_it_stays_exact_in_the_week_after_clocks_go_forward(day: int, quarter: int):
-    start_us = UtcUs(at("2024-03-31T00:00") + (day * DAY_STEPS + quarter) * STEP_US)
-    made = forecast(before(start_us, BERLIN), start_us=start_us, zone=BERLIN)
-    # The hour that was left out a week ago has no power to repeat.
-    for i, (said, true) in enumerate(zip(made.p50, weekly(start_us, HORIZON_STEPS, BERLIN), strict=True)):
-        then = local(start_us + i * STEP_US, BERLIN)
-        assert said == true or (then.weekday(), then.hour) == (6, 2)
-    assert made.rung == "seasonal_naive"
-
-
-@pytest.mark.parametrize("day", range(1, 7))
-@pytest.mark.parametrize("quarter", [0, 5, 50])
-def test_it_stays_exact_in_the_week_after_clocks_go_back_but_for_the_hour_before_the_window(day: int, quarter: int):
-    start_us = UtcUs(at("2024-10-27T01:00") + (day * DAY_STEPS + quarter) * STEP_US)
-    made = forecast(before(start_us, BERLIN), start_us=start_us, zone=BERLIN)
-    # A week of local time was an hour longer than the window: its first hour takes yesterday's.
-    assert made.rung == "daily_naive"
-    assert made.p50[4:] == weekly(start_us, HORIZON_STEPS, BERLIN)[4:]
-    assert made.p50[:4] == weekly(start_us - DAY_STEPS * STEP_US, 4, BERLIN)
-
-
-@pytest.mark.parametrize("quarter", [0, 5, 50, 95])
-def test_it_is_exact_across_the_day_on_which_clocks_change(quarter: int):
-    for change in ("2024-03-30T12:00", "2024-10-26T12:00"):
-        start_us = UtcUs(at(change) - quarter * STEP_US)
-        made = forecast(before(start_us, BERLIN), start_us=start_us, zone=BERLIN)
-        truth = weekly(start_us, HORIZON_STEPS, BERLIN)
-        wrong = [i for i, pair in enumerate(zip(made.p50, truth, strict=True)) if pair[0] != pair[1]]
-        # After clocks went back the same local hour of last week lies an hour further back, never outside.
-        assert wrong == []
-        assert made.rung == "seasonal_naive"
-
-
-def only(*parts: slice) -> Mask:
-    known = np.zeros(HISTORY_STEPS, dtype=np.bool_)
+def only(spec: ForecastSpec, *parts: slice) -> np.ndarray:
+    known = np.zeros(spec.history_steps, np.bool_)
     for part in parts:
         known[part] = True
     return known
 
 
-LAST_DAY, LAST_STEP, FIRST_DAY = slice(-DAY_STEPS, None), slice(-1, None), slice(DAY_STEPS)
+def written(spec: ForecastSpec, said_w: np.ndarray) -> ForecastRecord:
+    made = record(
+        spec, "consumption_w", said_w, rung="model", bundle="abc", issued_us=UtcUs(START_US - 1), start_us=START_US
+    )
+    assert decode_record(encode_record(made)) == made
+    return made
+
+
+LAST_DAY, LAST_WEEK, LAST_STEP = slice(-96, None), slice(-7 * 96, -6 * 96), slice(-1, None)
 
 
 @pytest.mark.parametrize(
-    ("known", "rung"),
+    ("known", "first", "rung"),
     [
-        (KNOWN, "seasonal_naive"),
-        (only(FIRST_DAY), "seasonal_naive"),
-        (only(LAST_DAY), "daily_naive"),
-        (only(LAST_DAY, slice(1, DAY_STEPS)), "daily_naive"),
-        (only(LAST_STEP), "last_value"),
-        (only(slice(-DAY_STEPS + 1, None)), "last_value"),
-        (only(slice(300, 301)), "last_value"),
+        (slice(None), "seasonal_naive", "seasonal_naive"),
+        (LAST_WEEK, "seasonal_naive", "seasonal_naive"),
+        (LAST_DAY, "seasonal_naive", "daily_naive"),
+        (LAST_DAY, "daily_naive", "daily_naive"),
+        (LAST_WEEK, "daily_naive", "last_value"),
+        (LAST_STEP, "seasonal_naive", "last_value"),
+        (slice(None), "last_value", "last_value"),
     ],
 )
-def test_the_rung_says_what_all_steps_could_take(known: Mask, rung: str):
-    assert forecast(before(START_US, LAGOS), known).rung == rung
+def test_the_rung_says_what_all_steps_could_take(known: slice, first: Baseline, rung: str):
+    one = past(np.full(ENERGY.history_steps, 500.0), only(ENERGY, known))
+    assert rung_of(ENERGY, "consumption_w", first, one) == rung
 
 
-def test_each_step_takes_the_best_that_is_known_of_it():
-    history = np.arange(HISTORY_STEPS, dtype=np.float64) + 1000
-    known = only(slice(0, 2), slice(-DAY_STEPS + 1, -DAY_STEPS + 3), LAST_STEP)
-    said = forecast(history, known).p50
-    last_week, yesterday, last = 1000, 1000 + HISTORY_STEPS - DAY_STEPS, 1000 + HISTORY_STEPS - 1
-    assert said[:4] == [last_week, last_week + 1, yesterday + 2, last]
-    assert set(said[4:]) == {last}, "the last value that is known"
+def test_production_falls_to_the_week_and_the_day_before_where_no_sky_is_known():
+    power_w = np.full(ENERGY.history_steps, 500.0)
+    assert rung_of(ENERGY, "production_w", "smart_persistence", past(power_w)) == "smart_persistence"
+    last_week = past(power_w, only(ENERGY, slice(-7 * 96, -7 * 96 + 90), slice(-14 * 96, -7 * 96)))
+    assert rung_of(ENERGY, "production_w", "smart_persistence", last_week) == "last_value"
 
 
-def test_values_that_are_not_known_are_never_used():
-    history = np.where(only(LAST_DAY), 500.0, 1e9)
-    assert set(forecast(history, only(LAST_DAY)).p90) == {500}
+def test_what_the_model_says_is_restored_to_watts_ordered_and_bounded():
+    history = np.where(np.arange(ENERGY.history_steps) % 2, 1200.0, 800.0)
+    history[0] = -30.0
+    one = past(history)
+    scaled = scale_history(one.power_w, one.known)
+    output = np.zeros((ENERGY.rows, 3), dtype=np.float32)
+    output[:] = (1.0, -0.5, 0.0)  # out of order; 1.0 is a spread of about 200 W above the last value
+    output[1] = -50.0
+    said_w = from_model(ENERGY, "consumption_w", output, scaled, one)
+    assert said_w is not None
+    np.testing.assert_allclose(said_w[0], [1100, 1200, 1400], atol=2)
+    assert said_w[1].tolist() == [-30, -30, -30]
 
 
-def test_there_is_no_forecast_when_nothing_is_known():
-    nothing = np.zeros(HISTORY_STEPS, dtype=np.bool_)
-    assert baseline(np.zeros(HISTORY_STEPS), nothing, issued_us=START_US, start_us=START_US, zone=LAGOS) is None
+@pytest.mark.parametrize("said", [1e30, -1e30, 3e38, np.nan, np.inf])
+def test_what_a_model_cannot_mean_is_no_forecast(said: float):
+    one = past(np.full(ENERGY.history_steps, 1000.0))
+    output = np.zeros((ENERGY.rows, 3), dtype=np.float32)
+    output[5, 1] = said
+    assert from_model(ENERGY, "consumption_w", output, scale_history(one.power_w, one.known), one) is None
 
 
-def test_the_band_is_the_spread_of_differences_to_the_day_before():
-    history = np.repeat(np.arange(7) * 100.0 + 5000, DAY_STEPS)
-    made = forecast(history)
-    assert made.p50 == [5000] * HORIZON_STEPS
-    assert made.p10 == [round(5000 - 1.2816 * 1.4826 * 100)] * HORIZON_STEPS
-    assert made.p90 == [round(5000 + 1.2816 * 1.4826 * 100)] * HORIZON_STEPS
-
-
-@settings(deadline=None, max_examples=40)
-@given(
-    arrays.arrays(np.float64, HISTORY_STEPS, elements=st.floats(-1e13, 1e13), fill=st.floats(-100, 100)),
-    arrays.arrays(np.bool_, HISTORY_STEPS),
-    st.integers(0, 4 * 365 * DAY_STEPS),
-)
-def test_quantiles_are_in_order_and_never_below_what_the_site_has_shown(history: F64, known: Mask, steps: int):
-    start_us = UtcUs(START_US + steps * STEP_US)
-    made = baseline(history, known, issued_us=start_us, start_us=start_us, zone=BERLIN)
-    if made is None:
-        assert not known.any()
-        return
-    floor_w = round(min(0.0, history[known].min()))
-    for low, median, high in zip(made.p10, made.p50, made.p90, strict=True):
-        assert floor_w <= low <= median <= high
+def test_there_is_no_baseline_when_nothing_is_known():
+    nothing = past(np.zeros(ENERGY.history_steps), only(ENERGY))
+    for target, baselines in BASELINES.items():
+        for one in baselines:
+            assert from_baseline(ENERGY, target, one, nothing) is None
 
 
 def test_a_site_that_never_fed_in_is_not_forecast_to():
-    history = np.tile([0.0, 3_000.0], HISTORY_STEPS // 2)
-    history[:DAY_STEPS] = 0.0
-    assert set(forecast(history).p10) == {0}
-    history[::2] = -700.0  # unmetered panels: the grid meter shows less than nothing
-    assert forecast(history).p10[0] == -700
-    assert lowest_w(history, only(slice(1, None, 2))) == 0, "what is not known sets no floor"
+    power_w = np.tile([0.0, 3_000.0], ENERGY.history_steps // 2)
+    power_w[::7] = 5_000.0
+    said_w = from_baseline(ENERGY, "consumption_w", "last_value", past(power_w))
+    assert said_w is not None
+    assert said_w.min() == 0
+    power_w[2::97] = -700.0  # unmetered panels: the grid meter shows less than nothing
+    assert lowest_w(past(power_w)) == -700
+    assert lowest_w(past(power_w, power_w >= 0)) == 0, "what is not known sets no floor"
 
 
-def test_what_the_model_says_is_restored_to_watts_ordered_and_named():
-    history = np.where(np.arange(HISTORY_STEPS) % 2, 1200.0, 800.0)
-    scaled = scale_window(history, KNOWN)
-    output = np.zeros((HORIZON_STEPS, 3), dtype=np.float32)
-    output[:] = (1.0, -0.5, 0.0)  # out of order; 1.0 is a spread of 200 W above the last value
-    output[1] = -50.0
-    made = from_model(output, scaled, -30.0, bundle="abc", issued_us=START_US, start_us=START_US)
-    assert made is not None
-    assert (made.p10[0], made.p50[0], made.p90[0]) == (1100, 1200, 1400)
-    assert (made.p10[1], made.p50[1], made.p90[1]) == (-30, -30, -30)
-    assert (made.rung, made.bundle) == ("model", "abc")
+def test_panels_give_nothing_at_night_and_never_less_than_nothing():
+    hours = np.arange(ENERGY.history_steps) % 96 / 4
+    power_w = np.maximum(0.0, 1000 * np.sin((hours - 6) / 12 * np.pi))
+    said_w = within_physics(ENERGY, "production_w", np.tile([-50.0, 20.0, 90.0], (96, 1)), past(power_w))
+    night = (np.arange(96) < 22) | (np.arange(96) > 74)
+    assert not said_w[night].any()
+    assert said_w[48].tolist() == [0, 20, 90]
 
 
-@pytest.mark.parametrize("said", [1e30, -1e30, 3e38, np.nan])
-def test_what_a_model_cannot_mean_is_no_forecast(said: float):
-    history = np.full(HISTORY_STEPS, 1000.0)
-    output = np.zeros((HORIZON_STEPS, 3), dtype=np.float32)
-    output[5, 1] = said
-    scaled = scale_window(history, KNOWN)
-    assert from_model(output, scaled, -np.inf, bundle="abc", issued_us=START_US, start_us=START_US) is None
+def test_a_peak_is_not_below_any_of_its_steps():
+    said_w = np.tile([100.0, 200.0, 300.0, 400.0], (LOAD.rows, 1))
+    said_w[3] = [150.0, 250.0, 350.0, 450.0]
+    bounded = within_physics(LOAD, "consumption_w", said_w, past(np.full(LOAD.history_steps, 200.0)))
+    assert bounded[-1].tolist() == [150, 250, 350, 450]
+    assert np.array_equal(bounded[:-1], said_w[:-1])
 
 
-def test_energy_is_the_median_over_the_whole_horizon():
-    made = forecast(np.full(HISTORY_STEPS, 1000.0))
-    assert energy_wh(made) == 24_000
-    assert timedelta(microseconds=made.step_us * len(made.p50)) == timedelta(days=1)
+def test_a_record_holds_what_its_kind_has():
+    energy = written(ENERGY, np.tile([100.4, 200.0, 299.6], (96, 1)))
+    assert (energy.kind, energy.p95, energy.peak) == ("energy_forecast", None, None)
+    assert (energy.p10[0], energy.p50[-1], energy.p90[7]) == (100, 200, 300)
+    assert (energy.step_us, len(energy.p50), energy_wh(energy)) == (ENERGY.step_us, 96, 4800)
+    load = written(LOAD, np.tile([1.0, 2.0, 3.0, 4.0], (13, 1)) + np.arange(13)[:, np.newaxis])
+    assert (load.kind, load.p95, load.peak) == ("load_prediction", list(range(4, 16)), [13, 14, 15, 16])
+    assert load.p10 == list(range(1, 13))
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    arrays.arrays(np.float64, LOAD_SLOW.history_steps, elements=st.floats(-1e13, 1e13), fill=st.floats(-100, 100)),
+    arrays.arrays(np.bool_, LOAD_SLOW.history_steps),
+    st.sampled_from(["consumption_w", "production_w"]),
+    st.sampled_from([ENERGY, LOAD_SLOW]),
+    st.integers(0, 4 * 365 * 96),
+)
+def test_every_history_has_a_record_in_order_or_none(
+    power_w: np.ndarray, known: np.ndarray, target: ForecastTarget, spec: ForecastSpec, steps: int
+):
+    one = Past(power_w, known, np.asarray(START_US + steps * spec.step_us), BERLIN)
+    for baseline in BASELINES[target]:
+        said_w = from_baseline(spec, target, baseline, one)
+        if said_w is None:
+            assert not known.any()
+            continue
+        made = written(spec, said_w)
+        quantiles = np.array([made.p10, made.p50, made.p90])
+        assert (np.diff(quantiles, axis=0) >= 0).all()
+        assert quantiles.max() <= FORECAST_W_MAX
+        assert quantiles.min() >= min(0, power_w[known].min()) - 1
+        if made.peak is not None:
+            assert made.peak[:3] >= quantiles.max(axis=1).tolist()
