@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cloud_trainer.judge import Judged, absolute_errors, absolute_errors_of
+from cloud_trainer.judge import Judged, absolute_errors, absolute_errors_of, losses_w, site_weights
 from cloud_trainer.nlinear import Ridge
 from cloud_trainer.point import with_band
 from cloud_trainer.towers import Forecaster
@@ -33,18 +33,16 @@ class Row:
 
 
 def choose_weight(taught: Sequence[Forecaster], validation: Judged) -> tuple[float, list[float]]:
-    """The weight of the towers with the least pinball loss over all seeds, and the loss of every weight, in W."""
-    losses = [
-        float(
-            np.mean(
-                [
-                    validation.scores(validation.meant_w(one.blended(at).predict(validation.windows))).pinball_w
-                    for one in taught
-                ]
-            )
-        )
-        for at in BLEND_WEIGHTS
-    ]
+    """The weight of the towers with the least pinball loss over all seeds, and the loss of every weight, in W.
+
+    Each site counts alike.
+    """
+    by_site = site_weights(validation)
+
+    def loss_w(one: Forecaster) -> float:
+        return float(np.nanmean(losses_w(validation, validation.meant_w(one.predict(validation.windows))) * by_site))
+
+    losses = [float(np.mean([loss_w(one.blended(at)) for one in taught])) for at in BLEND_WEIGHTS]
     return BLEND_WEIGHTS[int(np.argmin(losses))], losses
 
 
@@ -92,9 +90,10 @@ def towers_row(name: str, members: Sequence[Forecaster], validation: Judged, tes
 def verdict(validation: Judged, winner: Forecaster, weight: float) -> tuple[str, str]:
     """Which candidate ships and why; an empty name when none is better than the naive forecasts beyond chance."""
     name = {0.0: "ridge", 1.0: "step_mlp"}.get(weight, "blend")
-    others = {one: absolute_errors_of(validation, said_w) for one, said_w in validation.baselines_w.items()}
+    by_site = site_weights(validation)
+    others = {one: absolute_errors_of(validation, said_w) * by_site for one, said_w in validation.baselines_w.items()}
     naive, other = min(others.items(), key=lambda one: float(np.nanmean(one[1])))
-    error = absolute_errors(validation, validation.meant_w(winner.predict(validation.windows)))
+    error = absolute_errors(validation, validation.meant_w(winner.predict(validation.windows))) * by_site
     share = better_share(error, other, validation.day, np.random.default_rng(0))
     reason = (
         f"{name} has the least pinball loss on the validation part (towers weigh {weight:g}, ridge {1 - weight:g}) "
@@ -107,12 +106,13 @@ def verdict(validation: Judged, winner: Forecaster, weight: float) -> tuple[str,
 
 def beaten(rows: Sequence[Row], forecaster: Forecaster, test: Judged) -> list[Row]:
     """The rows of the naive forecasts with how often, on the test part, what ships is better."""
-    error = absolute_errors(test, test.meant_w(forecaster.predict(test.windows)))
+    by_site = site_weights(test)
+    error = absolute_errors(test, test.meant_w(forecaster.predict(test.windows))) * by_site
     found = []
     for row in rows:
         share = None
         if row.name in test.baselines_w:
-            other = absolute_errors_of(test, test.baselines_w[row.name])
+            other = absolute_errors_of(test, test.baselines_w[row.name]) * by_site
             share = better_share(error, other, test.day, np.random.default_rng(0))
         found.append(replace(row, beaten_share=share))
     return found

@@ -133,6 +133,24 @@ def absolute_errors_of(part: Judged, median_w: F64) -> F64:
     return np.asarray(error[:, : part.spec.horizon_steps])
 
 
+def losses_w(part: Judged, quantiles_w: F64) -> F64:
+    """Pinball loss of each step, mean over quantiles, W; NaN where it does not count; `[n, horizon_steps]`."""
+    steps, levels = slice(part.spec.horizon_steps), np.asarray(part.spec.quantiles)
+    error = part.windows.actual_w[:, steps, np.newaxis] - quantiles_w[:, steps]
+    loss = np.maximum(levels * error, (levels - 1) * error).mean(axis=-1)
+    return np.where(part.counts[:, steps], loss, np.nan)
+
+
+def site_weights(part: Judged) -> F64:
+    """What errors of each window are multiplied with, so that a home counts as much as a factory; `[n, 1]`.
+
+    Their mean spread over that of their site; 1 where there is one site.
+    """
+    sites, number = np.unique(part.windows.site, return_inverse=True)
+    spread_w = np.array([part.windows.scale_w[part.windows.site == one].mean() for one in sites])
+    return np.asarray((spread_w.mean() / spread_w)[number.ravel(), np.newaxis])
+
+
 def best_yardstick(part: Judged) -> Baseline:
     """The naive forecast that skill is measured against on this part."""
     return min(

@@ -17,17 +17,10 @@ def software() -> dict[str, str]:
     return found
 
 
-def peak_bytes() -> tuple[int, int]:
-    """The most memory that this process had, and the largest of the programs that it ran beside itself."""
+def peak_bytes() -> int:
+    """The most memory that this process had so far, or any of the programs that it ran beside itself."""
     whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    own, other = (resource.getrusage(one).ru_maxrss * 1024 for one in whose)  # Linux tells kilobytes
-    return own, other
-
-
-def memory_in_words() -> str:
-    """Peak memory so far, for people."""
-    own, other = peak_bytes()
-    return f"peak memory {own / 1e6:.0f} MB, and {other / 1e6:.0f} MB of the largest program beside it"
+    return max(resource.getrusage(one).ru_maxrss for one in whose) * 1024  # Linux tells kilobytes
 
 
 def _version(distribution: str) -> str | None:

@@ -19,10 +19,10 @@ from cloud_trainer.convert import ConversionError
 from cloud_trainer.dataset import Dataset
 from cloud_trainer.form import NoFormError, Wanted
 from cloud_trainer.host import HostError
-from cloud_trainer.machine import memory_in_words, peak_bytes, software
+from cloud_trainer.machine import peak_bytes, software
 from cloud_trainer.model_card import model_card
 from cloud_trainer.plan import ModelPlan, planned
-from cloud_trainer.run_report import figures, left_out_report, shipped_report
+from cloud_trainer.run_report import figures, left_out_report, mean_skill, shipped_report
 from cloud_trainer.train import TooLittleDataError, TrainConfig, split, train, usual_config
 from cloud_trainer.training_report import ModelReport, TrainingReport
 from firmware_bridge.clock import SystemClock
@@ -90,7 +90,7 @@ def run(job: Job, dataset: Dataset, say: Say) -> Run:
             say(f"  left out: {reason}")
         else:
             models.append(model)
-        say(f"  {clock.monotonic_s() - started_s:.0f} s, {memory_in_words()}")
+        say(f"  {clock.monotonic_s() - started_s:.0f} s so far, peak memory {peak_bytes() / 1e6:.0f} MB")
     return Run(models, reports, left_out, clock.monotonic_s() - started_s)
 
 
@@ -109,13 +109,14 @@ def made(job: Job, plan: ModelPlan, config: TrainConfig, say: Say) -> tuple[Bund
     say(f"  {settled.model.form_reason}")
     seen = replay(settled.model, trained.test, list(plan.sites))
     say(f"  through the production host: {_in_words(seen)}")
-    least = SKILL_MIN[plan.target]
-    if not seen.said.skill >= least:
-        reason = f"on the part to judge by the skill of the artefact is {seen.said.skill:.3f}, less than {least:g}"
+    report, least = shipped_report(plan, trained, settled, seen), SKILL_MIN[plan.target]
+    skill = mean_skill(report)
+    if not skill >= least:
+        reason = f"on the part to judge by the skill of the artefact is {skill:.3f}, less than {least:g}"
         return None, left_out_report(plan, trained, reason), reason
-    metrics = {name: round(value, _DIGITS) for name, value in figures(seen.shown).items() if np.isfinite(value)}
-    model = replace(settled.model, metrics={**metrics, "issues": float(seen.shown.issues)})
-    return model, shipped_report(plan, trained, settled, seen), ""
+    told = figures(seen.shown) | {"issues": seen.shown.issues, "sites": len(report.sites)}
+    metrics = {name: round(value, _DIGITS) for name, value in told.items() if np.isfinite(value)}
+    return replace(settled.model, metrics=metrics), report, ""
 
 
 def config_of(job: Job, plan: ModelPlan, *, models: int = 1) -> TrainConfig:
@@ -161,7 +162,7 @@ def training_report(done: Run, job: Job, dataset: Dataset, command: str, now_us:
         sites=dataset.reports,
         models=done.reports,
         train_s=done.train_s,
-        peak_bytes=sum(peak_bytes()),
+        peak_bytes=peak_bytes(),
         notes=done.left_out,
     )
 

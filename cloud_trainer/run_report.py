@@ -54,6 +54,13 @@ def left_out_report(plan: ModelPlan, trained: Trained, reason: str) -> ModelRepo
     return msgspec.structs.replace(_left_out(plan, trained), chosen_reason=reason)
 
 
+def mean_skill(report: ModelReport) -> float:
+    """Of the artefact alone, over the sites: each counts alike; NaN where nothing can be told."""
+    skills = np.array([site.scores[report.chosen].skill for site in report.sites])
+    known = skills[np.isfinite(skills)]
+    return float(known.mean()) if known.size else float("nan")
+
+
 def figures(scores: Scores, *, watts_per_unit: float = 1.0) -> dict[str, float]:
     """The few figures that are told of a model everywhere; powers in units of so many watts."""
     return {

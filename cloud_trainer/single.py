@@ -16,7 +16,7 @@ from cloud_trainer.backtest import replay
 from cloud_trainer.dataset import gathered, require_fit
 from cloud_trainer.finding import CHECKS, Check
 from cloud_trainer.judge import best_yardstick
-from cloud_trainer.machine import memory_in_words, peak_bytes, software
+from cloud_trainer.machine import peak_bytes, software
 from cloud_trainer.plan import ModelPlan
 from cloud_trainer.report_folder import write_report
 from cloud_trainer.run_report import figures, left_out_report, shipped_report
@@ -129,11 +129,11 @@ def backtest(
         write_report(
             report,
             TrainingReport(
-                command, now_us, dataset.words, [seed], software(), dataset.reports, [told], took_s, sum(peak_bytes())
+                command, now_us, dataset.words, [seed], software(), dataset.reports, [told], took_s, peak_bytes()
             ),
         )
         say(f"report in {report}")
-    say(f"{took_s:.0f} s, {memory_in_words()}")
+    say(f"{took_s:.0f} s, peak memory {peak_bytes() / 1e6:.0f} MB")
     return Backtest(
         **figures(scores, watts_per_unit=loaded.watts_per_unit),
         n_train=len(data.train),

@@ -17,7 +17,7 @@ from cloud_trainer.backtest import band_w, shown_as_on_a_gateway
 from cloud_trainer.candidates import BETTER_SHARE_MIN
 from cloud_trainer.dataset import Dataset
 from cloud_trainer.host import Host
-from cloud_trainer.judge import Judged, best_yardstick, judged
+from cloud_trainer.judge import Judged, best_yardstick, judged, losses_w, site_weights
 from cloud_trainer.plan import in_steps
 from cloud_trainer.run import TEST_DAYS_MAX
 from cloud_trainer.series import SiteSeries
@@ -167,14 +167,6 @@ def part_of(spec: ForecastSpec, target: ForecastTarget, dataset: Dataset) -> Par
     return Part(forecast_name(spec, target), sites, part)
 
 
-def losses_w(part: Judged, quantiles_w: F64) -> F64:
-    """Pinball loss of each step, mean over quantiles, W; NaN where it does not count; `[n, horizon_steps]`."""
-    steps, levels = slice(part.spec.horizon_steps), np.asarray(part.spec.quantiles)
-    error = part.windows.actual_w[:, steps, np.newaxis] - quantiles_w[:, steps]
-    loss = np.maximum(levels * error, (levels - 1) * error).mean(axis=-1)
-    return np.where(part.counts[:, steps], loss, np.nan)
-
-
 def _shown_w(part: Part, host: Host) -> F64:
     """What gateways with this bundle would show, `[n, rows, quantiles]`."""
     if part.name in host.names:
@@ -191,7 +183,8 @@ def _shown_w(part: Part, host: Host) -> F64:
 def _duel_of(part: Part, host_a: Host, host_b: Host) -> ModelDuel:
     shown_a_w, shown_b_w = _shown_w(part, host_a), _shown_w(part, host_b)
     a, b = part.judged.scores(shown_a_w), part.judged.scores(shown_b_w)
-    losses_a, losses_b = losses_w(part.judged, shown_a_w), losses_w(part.judged, shown_b_w)
+    by_site = site_weights(part.judged)
+    losses_a, losses_b = (losses_w(part.judged, one) * by_site for one in (shown_a_w, shown_b_w))
 
     def share(better: F64, worse: F64) -> float:
         return better_share(better, worse, part.judged.day, np.random.default_rng(_SEED))

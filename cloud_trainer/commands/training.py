@@ -121,7 +121,7 @@ def bundled(
     Raises:
         run.UNSHIPPABLE: something was trained that cannot be made to ship.
     """
-    from cloud_trainer.machine import memory_in_words
+    from cloud_trainer.machine import peak_bytes
     from cloud_trainer.report_folder import write_report
     from cloud_trainer.run import run, training_report, write
 
@@ -133,5 +133,5 @@ def bundled(
     digest = write(folder, done, report, job, dataset)[0] if done.models else ""
     for line in done.left_out:
         say(line)
-    say(f"{done.train_s:.0f} s, {memory_in_words()}")
+    say(f"{done.train_s:.0f} s, peak memory {peak_bytes() / 1e6:.0f} MB")
     return done, digest
