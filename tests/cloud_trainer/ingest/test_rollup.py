@@ -16,7 +16,7 @@ from cloud_trainer.ingest.reading_rows import ReadingRows, reading_rows
 from cloud_trainer.ingest.rollup import rollup_columns
 from firmware_bridge.measurand import Measurand
 from firmware_bridge.reading import Quality
-from gateway.contract.inputs import STEP_US
+from gateway.contract.forecast_spec import ENERGY
 from gateway.contract.records import ReadingsBlock
 from tests.sim.cloud_records import POLL_US, START_US, batch, block
 
@@ -41,7 +41,7 @@ def test_periods_of_one_step_are_summed_up() -> None:
     blocks = [power(START_US + i * PERIOD_US, *[float(i)] * 5) for i in range(4)]
     assert added(*blocks) == [
         (0, START_US, 5 * 0.0 + 5 * 1.0 + 5 * 2.0, 0.0, 2.0, 15, 900.0),
-        (0, START_US + STEP_US, 15.0, 3.0, 3.0, 5, 300.0),
+        (0, START_US + ENERGY.step_us, 15.0, 3.0, 3.0, 5, 300.0),
     ]
 
 
@@ -84,7 +84,7 @@ def test_a_rollup_is_what_all_its_values_say(blocks: list[ReadingsBlock]) -> Non
         columns = read_columns(one)
         if (count := int(columns.count[0])) == 0:
             continue
-        step = expected[one.start_us - one.start_us % STEP_US]
+        step = expected[one.start_us - one.start_us % ENERGY.step_us]
         step[0] += columns.mean[0] * count
         step[1], step[2] = min(step[1], columns.minimum[0]), max(step[2], columns.maximum[0])
         step[3] += count
@@ -131,5 +131,5 @@ async def test_the_table_keeps_in_step_with_whatever_comes_however_often_and_lat
 
 
 def test_the_table_is_named_after_its_step() -> None:
-    assert STEP_US == 15 * 60 * 1_000_000
+    assert ENERGY.step_us == 15 * 60 * 1_000_000
     assert "CREATE TABLE rollup_15min (" in schema_files()[4]
