@@ -39,6 +39,8 @@ SCALE_W_MIN = 50.0
 CHANNEL_NAMES = (
     *(f"lag_{days}d" for days in LAG_DAYS),
     *(f"lag_{days}d_known" for days in LAG_DAYS),
+    "week_mean",
+    "week_spread",
     "weekday_mean",
     "weekday_spread",
     "weekday_known",
@@ -186,12 +188,12 @@ def _same_time(
         values[days] = np.where(known[days], np.take_along_axis(scaled.values, index, axis=-1), 0.0)
     week, _ = _mean(values, known, range(1, 8))
     weekday, weekday_count = _mean(values, known, WEEK_DAYS)
-    deviation = {days: np.where(known[days], (values[days] - weekday) ** 2, 0.0) for days in WEEK_DAYS}
-    variance, _ = _mean(deviation, known, WEEK_DAYS)
     levels = {f"lag_{days}d": np.where(known[days], values[days], week) for days in LAG_DAYS}
     levels |= {
+        "week_mean": week,
+        "week_spread": _spread(values, known, range(1, 8), week),
         "weekday_mean": np.where(weekday_count > 0, weekday, week),
-        "weekday_spread": np.sqrt(variance),
+        "weekday_spread": _spread(values, known, WEEK_DAYS, weekday),
     }
     knowns = {f"lag_{days}d_known": known[days].astype(np.float64) for days in LAG_DAYS}
     return levels, knowns | {"weekday_known": weekday_count / len(WEEK_DAYS)}
@@ -202,6 +204,12 @@ def _mean(values: dict[int, F64], known: dict[int, Mask], days: Sequence[int]) -
     total = np.sum([values[one] for one in days], axis=0)
     count = np.sum([known[one] for one in days], axis=0)
     return np.asarray(total / np.maximum(count, 1)), np.asarray(count, dtype=np.float64)
+
+
+def _spread(values: dict[int, F64], known: dict[int, Mask], days: Sequence[int], mean: F64) -> F64:
+    """Standard deviation of what is known of these days."""
+    squares = {one: np.where(known[one], (values[one] - mean) ** 2, 0.0) for one in days}
+    return np.sqrt(_mean(squares, known, days)[0])
 
 
 def _recent_means(spec: ForecastSpec, scaled: Scaled) -> list[F64]:

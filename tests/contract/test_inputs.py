@@ -188,6 +188,8 @@ def test_the_same_weekday_is_summed_up_over_the_weeks_that_are_known(spec, seed,
     inputs = inputs_of(spec, power, known, [0])
     weeks = [values[ahead - days * spec.day_steps] for days in WEEK_DAYS if days not in unknown]
     week = [values[ahead - days * spec.day_steps] for days in range(1, 8) if days not in unknown]
+    days_said = [channel(inputs, f"week_{what}")[0, ahead] for what in ("mean", "spread")]
+    assert days_said == pytest.approx([np.mean(week), np.std(week)], abs=1e-5)
     said = [channel(inputs, f"weekday_{what}")[0, ahead] for what in ("known", "mean", "spread")]
     assert said[0] == len(weeks) / len(WEEK_DAYS)
     assert said[1:] == pytest.approx([np.mean(weeks), np.std(weeks)] if weeks else [np.mean(week), 0], abs=1e-5)
@@ -280,7 +282,7 @@ def test_the_last_row_tells_of_the_peak(spec, seed, issued_us):
     assert channel(inputs, "is_peak")[0].tolist() == [0.0] * spec.horizon_steps + [1.0]
     for name in CHANNEL_NAMES:
         *steps, peak = channel(inputs, name)[0].tolist()
-        if name.startswith("lag_") or name in ("weekday_mean", "weekday_spread", "weekday_known"):
+        if name.startswith("lag_") or name.startswith(("week_", "weekday_mean", "weekday_spread", "weekday_known")):
             assert peak == (min(steps) if name.endswith("_known") else max(steps))
         elif name != "is_peak":
             assert peak == steps[0]
@@ -301,4 +303,4 @@ def test_a_site_is_forecast_when_its_last_day_and_last_step_are_known(spec):
 
 def test_the_digest_names_this_definition_and_no_other():
     """A new number here makes every bundle in the field unusable: change the definition only with a new model."""
-    assert input_digest() == "90c2dc7b78c00894c74cd235e4f88def6023b7eebe2fd23d24292b26d81f1863"
+    assert input_digest() == "abb7e56917c0d13071025d8f429550a719603687c17acf5a813c8f1e39a75482"
