@@ -142,6 +142,8 @@ def reduced(line: Ridge, recent: Floats, rank: int) -> Ridge:
     moments = Moments.of(Windows(recent, np.empty((len(recent), 0))))
     mean = moments.recent / max(moments.rows, 1)
     spread, axes = np.linalg.eigh(moments.gram / max(moments.rows, 1) - np.outer(mean, mean))
+    if spread[-1] <= 0:  # they never move, and the map says its bias whatever its weights
+        return line
     # An axis along which the inputs hardly move would be divided by noise.
     spread = np.sqrt(np.maximum(spread, spread[-1] * 1e-9))
     left, size, right = np.linalg.svd((axes * spread).T @ line.weights, full_matrices=False)

@@ -115,7 +115,7 @@ class Split:
 
 
 def split(config: TrainConfig, sites: Sequence[SiteSeries]) -> Split:
-    """Each site's time in three: what is learnt from ends a horizon before what is chosen by.
+    """Each site's time in three, a horizon apart.
 
     Raises:
         TooLittleDataError: there is not enough for three parts.
@@ -131,7 +131,7 @@ def split(config: TrainConfig, sites: Sequence[SiteSeries]) -> Split:
         bounds = (
             (FIRST_DAYS * spec.day_steps, middle, config.windows_max),
             (middle + spec.horizon_steps, end, config.judged_max),
-            (end, len(site), config.judged_max),
+            (end + spec.horizon_steps, len(site), config.judged_max),
         )
         for part, (first, last, most) in zip(parts, bounds, strict=True):
             at = origins(spec, first, last, max(1, int(most * share)))

@@ -168,3 +168,8 @@ def test_a_map_is_narrowed_as_far_as_validation_allows():
     line = ridge(recent[:600], targets[:600], (1e-3,), Windows(recent[600:], targets[600:]))
     narrow = reduced_by_validation(line, recent[:600], Windows(recent[600:], targets[600:]))
     assert np.linalg.matrix_rank(narrow.weights) == 4
+
+
+def test_a_map_over_inputs_that_never_move_stays_as_it_is():
+    line = Ridge(np.zeros((30, 10)), np.ones(10), 0.1)
+    assert reduced(line, np.zeros((50, 30)), 4) is line

@@ -18,14 +18,15 @@ def issued(part, number=0):
     return (part.issued_us[part.site == number] - SITE.start_us) // HOUR_US
 
 
-def test_what_is_chosen_by_begins_a_horizon_after_what_is_learnt_from_and_what_is_judged_by_comes_last():
+def test_the_parts_lie_a_horizon_apart_and_what_is_judged_by_comes_last():
     data = split(CONFIG, [SITE])
     learnt, chosen, tested = (issued(part) for part in (data.train, data.validation, data.test))
     ahead = HOURLY.horizon_steps
     assert learnt.min() == FIRST_DAYS * 24
     assert learnt.max() + ahead == 0.7 * 50 * 24
     assert chosen.min() == learnt.max() + 2 * ahead
-    assert chosen.max() + ahead == tested.min() == 0.8 * 50 * 24
+    assert chosen.max() + ahead == 0.8 * 50 * 24
+    assert tested.min() == chosen.max() + 2 * ahead
     assert tested.max() + ahead == 50 * 24
     assert data.train_sd_w == pytest.approx(np.std(SITE.consumption_w[: 35 * 24]))
 
@@ -50,7 +51,7 @@ def test_little_may_be_kept_from_teaching():
     config = replace(CONFIG, test_days_max=5)
     assert module.test_begins(config, 50 * 24) == 45 * 24
     assert module.test_begins(CONFIG, 50 * 24) == 40 * 24
-    assert issued(split(config, [SITE]).test).min() == 45 * 24
+    assert issued(split(config, [SITE]).test).min() == 45 * 24 + HOURLY.horizon_steps
 
 
 def test_too_little_for_three_parts_is_said():
