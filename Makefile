@@ -79,8 +79,9 @@ setup-trainer: .venv-trainer/.ready  ## everything with TensorFlow (1.6 GB), for
 	.venv-trainer/bin/python $(OURSELVES)
 	touch .venv-trainer/.ready
 
-demo: .venv/.ready  ## the main job on this machine: SECONDS=60, REPLAY=file, MAP=map.toml
-	@$(PY) -m provisioning demo $(if $(SECONDS_),--seconds "$(SECONDS_)") $(if $(REPLAY),--replay "$(REPLAY)") $(if $(MAP),--map "$(MAP)")
+DEMO_VENV := $(if $(TRAIN),.venv-trainer,.venv)
+demo: $(DEMO_VENV)/.ready  ## the main job on this machine: SECONDS=60, REPLAY=file, MAP=map.toml, TRAIN=1
+	@$(DEMO_VENV)/bin/python -m provisioning demo $(if $(TRAIN),--train) $(if $(SECONDS_),--seconds "$(SECONDS_)") $(if $(REPLAY),--replay "$(REPLAY)") $(if $(MAP),--map "$(MAP)")
 
 # bash keeps a variable SECONDS of its own; take ours under another name.
 SECONDS_ := $(SECONDS)

@@ -69,7 +69,7 @@ def set_stage(scenario: Scenario, folder: Path) -> Stage:
     start_us = _start_us(scenario.site, replay)
     folders = [MAPS] if scenario.profiles is None else [folder / scenario.profiles, MAPS]
     trees = {one.profile: load_profile_tree(one.profile, folders) for one in scenario.meters}
-    cast = Cast(scenario, trees, _house(scenario), replay, start_us)
+    cast = Cast(scenario, trees, house_of(scenario), replay, start_us)
     devices = [cast.device(one) for one in scenario.meters]
     faults = faults_of(scenario, start_us)
     _check_faults(faults, {device.name: device for device in devices})
@@ -92,7 +92,8 @@ def _start_us(settings: SiteSettings, replay: Replay | None) -> UtcUs:
     return instant_us("site.start", settings.start or DEFAULT_START)
 
 
-def _house(scenario: Scenario) -> House:
+def house_of(scenario: Scenario) -> House:
+    """The home that its meters show."""
     settings = scenario.site
     return House(
         settings.seed,

@@ -1,6 +1,7 @@
 """`smartwatts-provision demo`: the main job on this machine, with nothing faked in between."""
 
 import asyncio
+import importlib.util
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -22,15 +23,18 @@ from provisioning.demo.verdict import Facts, failed
 )
 @click.option("--replay", type=click.Path(path_type=Path), help="A recorded CSV instead of the generated home.")
 @click.option("--map", "replay_map", type=click.Path(path_type=Path), help="Which columns to take, TOML.")
+@click.option("--train", is_flag=True, help="Train on weeks of the generated home first; needs TensorFlow.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
 def demo_command(
-    folder: Path, seconds: float | None, replay: Path | None, replay_map: Path | None, *, as_json: bool
+    folder: Path, seconds: float | None, replay: Path | None, replay_map: Path | None, *, train: bool, as_json: bool
 ) -> int:
     """Meters, gateway, cloud and a signed model, on this machine: a simulated day every ten seconds."""
     if replay_map is not None and replay is None:
         raise SettingError("--map", str(replay_map), "maps nothing without --replay", "give the recording too")
+    if train:
+        _check_train(replay)
     try:
-        outcome = asyncio.run(run(Wanted(folder.resolve(), seconds, replay, replay_map)))
+        outcome = asyncio.run(run(Wanted(folder.resolve(), seconds, replay, replay_map, train)))
     except* ProgramError as group:
         error: BaseException = group
         while isinstance(error, BaseExceptionGroup):
@@ -41,6 +45,14 @@ def demo_command(
         return Exit.OK
     _tell(outcome, as_json=as_json)
     return Exit.OK if outcome.checks and not failed(outcome.checks) else Exit.FAILED
+
+
+def _check_train(replay: Path | None) -> None:
+    if replay is not None:
+        problem = "would be known to the model before it is replayed"
+        raise SettingError("--replay", str(replay), problem, "leave --replay or --train out")
+    if importlib.util.find_spec("tensorflow") is None:
+        raise SettingError("--train", "tensorflow", "is not installed", "use `make demo TRAIN=1`")
 
 
 def _tell(outcome: Outcome, *, as_json: bool) -> None:

@@ -124,22 +124,33 @@ def _end_with_parent() -> None:
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def run_command(module: str, *arguments: str | Path, may_fail: bool = False, stdin: Path = NOTHING) -> Any:  # noqa: ANN401 - JSON
-    """Run `python -m module arguments --json` to its end, with a file as its input; what it printed, parsed."""
+def run_command(
+    module: str,
+    *arguments: str | Path,
+    may_fail: bool = False,
+    stdin: Path = NOTHING,
+    is_shown: bool = False,
+    seconds_max: float = COMMAND_S_MAX,
+) -> Any:  # noqa: ANN401 - JSON
+    """Run `python -m module arguments --json` to its end, with a file as its input; what it printed, parsed.
+
+    With `is_shown` people see how it goes on.
+    """
     command = [sys.executable, "-m", module, *map(str, arguments), "--json"]
     try:
         with stdin.open("rb") as typed:
             done = subprocess.run(
                 command,
                 stdin=typed,
-                capture_output=True,
-                timeout=COMMAND_S_MAX,
+                stdout=subprocess.PIPE,
+                stderr=None if is_shown else subprocess.PIPE,
+                timeout=seconds_max,
                 check=False,
                 env=os.environ | {"NO_COLOR": "1"},
             )
     except subprocess.TimeoutExpired as error:
-        raise ProgramError(f"{module} {arguments[0]} did not end within {COMMAND_S_MAX:.0f} s") from error
-    said = done.stderr.decode(errors="replace").strip()[-_SAID_CHARACTERS:]
+        raise ProgramError(f"{module} {arguments[0]} did not end within {seconds_max:.0f} s") from error
+    said = (done.stderr or b"it said so above").decode(errors="replace").strip()[-_SAID_CHARACTERS:]
     if done.returncode and not may_fail:
         raise ProgramError(f"{module} {arguments[0]} ended with code {done.returncode}: {said}")
     try:

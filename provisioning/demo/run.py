@@ -15,6 +15,7 @@ from firmware_bridge.simulator.replay_map import ReplayMap
 from provisioning.demo import site as plan
 from provisioning.demo.enrolment import GATEWAY, TRAINER, Enrolment
 from provisioning.demo.folder import owned
+from provisioning.demo.history import DAYS, write_history
 from provisioning.demo.processes import Program, ProgramError, Programs, run_command
 from provisioning.demo.site import DemoSite
 from provisioning.demo.stations import Stations, Status
@@ -34,6 +35,8 @@ class Wanted:
     run_s: float | None
     replay: Path | None
     replay_map: Path | None
+    # train on weeks of the home first; not for a recording, which would then be known before it is replayed
+    train: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,11 @@ async def run(wanted: Wanted) -> Outcome | None:
 
 
 async def _run(wanted: Wanted, site: DemoSite, form: ReplayMap | None, programs: Programs) -> Outcome | None:
-    way_back, enrolment = WayBack(wanted.folder), Enrolment(wanted.folder)
+    recording = None
+    if wanted.train:
+        recording = write_history(wanted.folder / "history", site.scenario, site.start_us)
+        _say(f"training on {DAYS} days of this home, which takes a minute or two ...")
+    way_back, enrolment = WayBack(wanted.folder, recording), Enrolment(wanted.folder)
     _say("making keys, publishing the first model, starting PostgreSQL ...")
     ports = await _start_cloud(programs, wanted.folder, way_back, enrolment)
     clock = ScaledClock.create(wanted.folder / "clock", start_us=site.start_us, rate=plan.RATE)
@@ -83,7 +90,7 @@ async def _run(wanted: Wanted, site: DemoSite, form: ReplayMap | None, programs:
     if code := gateway.stop():
         raise ProgramError(f"the gateway ended with code {code}; see {gateway.log}")
     simulator.stop()  # its log is whole when it has ended
-    return await asyncio.to_thread(_judge, site, way_back.digests)
+    return await asyncio.to_thread(_judge, site, way_back)
 
 
 async def _start_cloud(programs: Programs, folder: Path, way_back: WayBack, enrolment: Enrolment) -> dict[str, int]:
@@ -145,7 +152,7 @@ async def _status(session: aiohttp.ClientSession, address: str) -> Status:
         raise ProgramError(f"the gateway's page does not answer: {error or type(error).__name__}") from error
 
 
-def _judge(site: DemoSite, digests: dict[int, str]) -> Outcome:
+def _judge(site: DemoSite, way_back: WayBack) -> Outcome:
     dsn = f"@{site.folder / 'dsn'}"
     report: Facts = run_command(TRAINER, "report", "--dsn", dsn)
     audit: Facts = run_command(
@@ -159,7 +166,8 @@ def _judge(site: DemoSite, digests: dict[int, str]) -> Outcome:
     if site.solar_meter is None:
         score = run_command(TRAINER, *score_command, may_fail=True)
     gateways: list[Facts] = run_command(TRAINER, "gateway", "list", "--dsn", dsn)
-    return Outcome(checks(site, report, audit, scores, digests, gateways), score)
+    found = checks(site, report, audit, scores, way_back.digests, gateways, forecasts=way_back.forecasts)
+    return Outcome(found, score)
 
 
 @asynccontextmanager

@@ -1,6 +1,6 @@
 """Whether every station of the demonstration did its work: checks over what the cloud holds."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,14 @@ class Check:
 
 
 def checks(
-    site: DemoSite, report: Facts, audit: Facts, scores: list[Facts], digests: dict[int, str], gateways: list[Facts]
+    site: DemoSite,
+    report: Facts,
+    audit: Facts,
+    scores: list[Facts],
+    digests: dict[int, str],
+    gateways: list[Facts],
+    *,
+    forecasts: Collection[tuple[str, str]],
 ) -> list[Check]:
     """Every check; the demonstration has succeeded when all are ok.
 
@@ -35,6 +42,7 @@ def checks(
         scores: `smartwatts-trainer score`, from the first day on.
         digests: release to bundle digest, as published.
         gateways: `smartwatts-trainer gateway list`.
+        forecasts: which kinds of which targets the published bundle forecasts.
     """
     found = [
         _identity(gateways),
@@ -43,7 +51,7 @@ def checks(
         _sweeps(report),
         _uptake(report, digests),
         _refusal(report),
-        _forecasts(site, scores),
+        _forecasts(site, scores, forecasts),
         _decisions(report, digests),
     ]
     if site.solar_meter is not None:
@@ -117,15 +125,14 @@ def _refusal(report: Facts) -> Check:
     )
 
 
-def _forecasts(site: DemoSite, scores: list[Facts]) -> Check:
-    """Each kind was forecast by a model, on disk before its time, beside a baseline, and measured then."""
-    wanted = [("energy_forecast", "consumption_w"), ("load_prediction", "consumption_w")]
-    wanted += [("energy_forecast", "production_w")] if site.solar_meter is not None else []
+def _forecasts(site: DemoSite, scores: list[Facts], forecasts: Collection[tuple[str, str]]) -> Check:
+    """What the bundle forecasts was forecast by its model, stored before its time beside a baseline, and measured."""
+    wanted = sorted(one for one in forecasts if one[1] != "production_w" or site.solar_meter is not None)
     pairs = {which: sum(one["pairs"] for one in scores if (one["kind"], one["target"]) == which) for which in wanted}
     shown = ", ".join(
         f"{kind} of {target.removesuffix('_w')} in {count} steps" for (kind, target), count in pairs.items()
     )
-    return Check("forecasts", all(pairs.values()), f"stored before their time and scored: {shown}")
+    return Check("forecasts", bool(pairs) and all(pairs.values()), f"stored before their time and scored: {shown}")
 
 
 def _decisions(report: Facts, digests: dict[int, str]) -> Check:

@@ -1,3 +1,4 @@
+import importlib.util
 import json
 from pathlib import Path
 
@@ -19,6 +20,19 @@ def test_a_wrong_option_is_a_users_mistake(wrong: list[str], capsys: pytest.Capt
     assert wrong[0] in said.err
     assert "Traceback" not in said.err
     assert said.out == ""
+
+
+def test_what_is_replayed_is_not_trained_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "shop.csv").write_text("time,power\n")
+    arguments = ["--folder", str(tmp_path / "demo"), "--train", "--replay", str(tmp_path / "shop.csv")]
+    assert main(["demo", *arguments]) == Exit.BAD_SETTING
+    assert "would be known to the model before it is replayed" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(importlib.util.find_spec("tensorflow") is not None, reason="TensorFlow is installed here")
+def test_training_without_tensorflow_says_how_to_get_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["demo", "--folder", str(tmp_path / "demo"), "--train"]) == Exit.BAD_SETTING
+    assert "use `make demo TRAIN=1`" in capsys.readouterr().err
 
 
 def test_a_folder_that_is_not_ours_ends_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -50,6 +50,19 @@ def is_running(pid: int) -> bool:
         return False
 
 
+def test_a_long_command_may_show_how_it_goes_on(folder: Path, capfd: pytest.CaptureFixture[str]):
+    (folder / "long.py").write_text("import sys; print('half of it', file=sys.stderr); print('{\"is_done\": true}')")
+    assert run_command("long", is_shown=True) == {"is_done": True}
+    assert capfd.readouterr().err == "half of it\n"
+    assert run_command("long") == {"is_done": True}
+    assert capfd.readouterr().err == ""
+
+
+def test_a_command_that_does_not_end_in_its_time_is_ended(folder: Path):
+    with pytest.raises(ProgramError, match="did not end within 0 s"):
+        run_command("mute", "wait", seconds_max=0.2)
+
+
 async def test_a_program_is_known_to_listen_by_its_port_and_ends_in_order(folder: Path):
     with Programs(folder, SystemClock()) as programs:
         simulator, port = await programs.start_listening(

@@ -1,7 +1,7 @@
 """Each check holds for a run as it should be, and fails alone when its own fact is wrong."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 
 from firmware_bridge.reading import UtcUs
 from provisioning.demo.site import DAY_S, POLL_S, DemoSite
-from provisioning.demo.verdict import FOUND_WITHIN_US, OTHER_ALARMS_MAX, RECORDS_MIN, checks, failed
+from provisioning.demo.verdict import FOUND_WITHIN_US, OTHER_ALARMS_MAX, RECORDS_MIN, Check, checks, failed
 
 FIRST, SECOND, THIRD = "aa" * 32, "bb" * 32, "cc" * 32
 DIGESTS = {1: FIRST, 2: SECOND, 3: THIRD}
@@ -17,6 +17,12 @@ STUCK_US, SPIKE_US = UtcUs(1_000_000_000_000), UtcUs(2_000_000_000_000)
 HOUSE = DemoSite(Path("demo"), Path("demo/scenario.toml"), UtcUs(0), "main", "solar", STUCK_US, SPIKE_US)
 REPLAY = DemoSite(Path("demo"), Path("demo/scenario.toml"), UtcUs(0), "main", None, STUCK_US, SPIKE_US)
 DAYS = 6
+# What the factory's bundle forecasts.
+ALL = [
+    ("energy_forecast", "consumption_w"),
+    ("energy_forecast", "production_w"),
+    ("load_prediction", "consumption_w"),
+]
 
 Facts = dict[str, Any]
 
@@ -85,8 +91,15 @@ def good_run() -> Facts:
     }
 
 
+def checked(
+    site: DemoSite, facts: Facts, *, digests: dict[int, str] = DIGESTS, forecasts: Collection[tuple[str, str]] = ALL
+) -> list[Check]:
+    report, audit, scores, gateways = (facts[name] for name in ("report", "audit", "scores", "gateways"))
+    return checks(site, report, audit, scores, digests, gateways, forecasts=forecasts)
+
+
 def verdict(facts: Facts, site: DemoSite = HOUSE) -> list[str]:
-    return failed(checks(site, facts["report"], facts["audit"], facts["scores"], DIGESTS, facts["gateways"]))
+    return failed(checked(site, facts))
 
 
 def test_a_run_as_it_should_be_passes():
@@ -102,7 +115,7 @@ def test_a_replayed_run_has_no_faults_to_find():
 
 def test_the_table_has_a_line_for_each_station_with_facts_in_it():
     facts = good_run()
-    found = checks(HOUSE, facts["report"], facts["audit"], facts["scores"], DIGESTS, facts["gateways"])
+    found = checked(HOUSE, facts)
     assert [check.station for check in found] == [
         "identity", "cloud", "values", "sweeps", "stuck meter", "spike meter", "other alarms",
         "model", "flipped byte", "forecasts", "decisions",
@@ -116,7 +129,7 @@ def test_the_table_has_a_line_for_each_station_with_facts_in_it():
     assert SECOND[:12] in shown["model"]
     assert shown["forecasts"] == (
         "stored before their time and scored: energy_forecast of consumption in 1400 steps, "
-        "load_prediction of consumption in 700 steps, energy_forecast of production in 700 steps"
+        "energy_forecast of production in 700 steps, load_prediction of consumption in 700 steps"
     )
     assert shown["decisions"] == "40 on release 1, 50 on release 2, 0 on release 3"
 
@@ -138,13 +151,21 @@ def test_each_forecast_that_a_site_can_have_must_be_scored(
     assert ("forecasts" not in verdict(facts, REPLAY)) is is_ok_without_solar
 
 
+def test_only_what_the_bundle_forecasts_must_be_scored():
+    facts = good_run()
+    facts["scores"] = facts["scores"][-1:]
+    of_load = checked(HOUSE, facts, forecasts=[("load_prediction", "consumption_w")])
+    assert "forecasts" not in failed(of_load)
+    assert "forecasts" in failed(checked(HOUSE, facts, forecasts=[])), "a bundle that forecasts nothing"
+
+
 Change = Callable[[Facts, Facts], object]
 
 
 def test_a_run_that_was_too_short_says_how_many_records_it_lacks():
     facts = good_run()
     facts["report"]["records"] = {"readings": 604}
-    found = checks(HOUSE, facts["report"], facts["audit"], facts["scores"], DIGESTS, facts["gateways"])
+    found = checked(HOUSE, facts)
     assert found[1].shown.startswith("604 records of more than 1000 that a run of 60 s brings, ")
 
 
@@ -218,5 +239,5 @@ def test_one_gateway_must_have_sent_and_nobody_in_its_name():
 
 def test_a_release_that_was_never_published_is_not_taken_up():
     facts = good_run()
-    found = checks(HOUSE, facts["report"], facts["audit"], facts["scores"], {1: FIRST}, facts["gateways"])
+    found = checked(HOUSE, facts, digests={1: FIRST})
     assert failed(found) == ["model", "decisions"]

@@ -19,7 +19,7 @@ async def checked(way_back: WayBack, folder: Path, current: str = "0" * 64) -> O
         check = Check(
             url=server.url,
             root=(folder / "root.json").read_bytes(),
-            channel=CHANNEL,
+            channels=(CHANNEL,),
             models=folder / "models",
             current=current,
             budget_s=20.0,
@@ -32,6 +32,7 @@ async def test_releases_are_offered_one_after_the_other_and_the_damaged_one_is_r
     folder.mkdir()
     way_back = WayBack(folder)
     await way_back.open()
+    assert ("energy_forecast", "consumption_w") in way_back.forecasts
     first = await checked(way_back, folder)
     assert (first.outcome, first.release, first.digest) == ("installed", 1, way_back.digests[1])
     await way_back.publish(2)
