@@ -127,8 +127,12 @@ nightly: test  ## the long tier
 	fi
 	$(PY) -m tests.fuzz --seconds 600 --even
 
-bench: .venv/.ready  ## one JSON line per figure: ONLY=path
-	@$(PY) -m tests.bench $(ONLY)
+# Benches that need TensorFlow.
+TRAINERS := accuracy train
+
+bench: .venv/.ready $(if $(filter $(TRAINERS),$(ONLY)),.venv-trainer/.ready)  ## one JSON line per figure: ONLY=path; ONLY=accuracy DATA=folder
+	@$(if $(filter $(TRAINERS),$(ONLY)),.venv-trainer/bin/python,$(PY)) -m tests.bench $(ONLY)
+
 
 golden: .venv/.ready  ## rewrite golden files; review the diff like code
 	@$(PY) -m tests.golden
