@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cloud_trainer.finding import Check, Finding, Severity
-from cloud_trainer.gaps import PROFILE_US_MAX, runs
+from cloud_trainer.gaps import LONG_US, runs
 from cloud_trainer.series import SiteSeries
 from gateway.contract.forecast_spec import DAY_US
 from gateway.contract.inputs import F64, I64, RECENT_VALID_MIN, SCALE_W_MIN, Mask
@@ -123,7 +123,7 @@ def _check_days(power: _Power, minimum_days: int) -> Iterator[Finding]:
     found += f"{longest_us / DAY_US:.1f} days" if longest_us >= DAY_US else f"{longest_us / 3.6e9:.1f} h"
     if full_days < minimum_days * _FULL_DAYS_SHARE_MIN:
         yield power.error("gaps", found, "look at the meter and its line, or at the cadence")
-    elif known < _KNOWN_WARNED or longest_us > PROFILE_US_MAX:
+    elif known < _KNOWN_WARNED or longest_us > LONG_US:
         yield power.warning("gaps", found, "windows with too many gaps are left out")
 
 
@@ -156,7 +156,7 @@ def _check_spikes(power: _Power) -> Iterator[Finding]:
     steps = np.flatnonzero(is_beyond)
     if not steps.size or power.usual_w == 0:
         return
-    begins = steps[np.concatenate([[True], np.diff(steps) * power.series.step_us > PROFILE_US_MAX])]
+    begins = steps[np.concatenate([[True], np.diff(steps) * power.series.step_us > LONG_US])]
     if len(begins) <= _JUMP_STRETCHES_MAX:
         most = float(np.abs(power.power_w[steps]).max()) / power.usual_w
         found = f"on {power.day(int(steps[0]))} {len(steps)} steps are up to {most:,.0f} times what is usual"

@@ -1,7 +1,7 @@
 """What the trainer knows of one site: its average power, step by step. Pure.
 
-Steps are aligned to the UTC epoch, as on the gateway. A step nobody measured is NaN; nothing is filled
-here (see `cloud_trainer.gaps`).
+Steps are aligned to the UTC epoch, as on the gateway. A step nobody measured is NaN; nothing is ever
+filled (`cloud_trainer.gaps` says why).
 """
 
 from dataclasses import dataclass, replace
