@@ -21,8 +21,8 @@ beside naive forecasts, and lets whichever has been better of late speak.
 
 {checks}
 
-Targets are average powers of steps, as meters measured them; what was missing stays missing. Nothing was recorded for this purpose, and no reading travels in the bundle but a few
-windows, scaled, as golden vectors.
+Targets are average powers of steps, as meters measured them; what was missing stays missing. Nothing was
+recorded for this purpose, and no reading travels in the bundle but a few windows, scaled, as golden vectors.
 
 ## How they were made
 
@@ -35,8 +35,8 @@ them. Quantiles are learnt by the pinball loss. The form of the weights is chose
 ## What they are not for
 
 - They know neither weather nor holidays nor prices, and cannot foresee an outage of the grid.
-- On a site unlike those above they can be worse than a naive forecast. A gateway keeps the score: model and best naive
-  forecast speak in shares by their errors of the last two weeks.
+- On a site unlike those above they can be worse than a naive forecast. A gateway keeps the score: model and best
+  naive forecast speak in shares by their errors of the last two weeks.
 - Quantiles are right on average over the test part, not for each hour of each site. A gateway widens or narrows them
   by what it sees (rolling calibration); weights never change there.
 - An int8 file saturates beyond the range of the windows it was converted with.

@@ -145,12 +145,12 @@ def trees_w(trained: Trained) -> np.ndarray:
 
 
 def homes(folder: Path) -> Iterator[Line]:
-    """Five homes with panels, by the hour: each with its own model, then each as a stranger to the others' model."""
+    """Five homes with panels, by the hour: one model of all, judged at each; then each as a stranger to the others."""
     with tempfile.TemporaryDirectory(prefix="smartwatts-homes-") as scratch:
         with tarfile.open(folder / "city_homes_hourly.tar.gz") as archive:
             archive.extractall(scratch, filter="data")
         sites = [home(Path(scratch), number) for number in HOMES]
-    yield from own_models("consumption_w", "accuracy.homes.energy_forecast.skill_24h", sites)
+    yield from pooled_model("consumption_w", "accuracy.homes.energy_forecast.skill_24h", sites)
     yield from pooled_model("production_w", "accuracy.homes.production.daylight_skill_24h", sites)
     yield from strangers("accuracy.homes.cold_start.skill_24h", sites)
 
@@ -162,25 +162,6 @@ def home(folder: Path, number: int) -> SiteSeries:
     consumption_w = np.array([float(row["non_shiftable_load"]) for row in rows]) * 1_000
     production_w = np.array([float(row["solar_generation"]) for row in rows]) * 4  # W of each kW; four are installed
     return SiteSeries(f"home_{number}", "bench", _UTC, 1_470_009_600_000_000, HOUR_US, consumption_w, production_w)
-
-
-def own_models(target: ForecastTarget, name: str, sites: Sequence[SiteSeries]) -> Iterator[Line]:
-    skills = []
-    for site in sites:
-        config = usual_config(HOME, target)
-        seeds = [shown_skill(replace(config, seeds=(seed,)), [site]) for seed in SEEDS]
-        skills.append(_mean(seeds))
-        yield f"{name}_{site.name}", skills[-1], "1", None
-    yield f"{name}_mean", _mean(skills), "1", None
-    yield f"{name}_min", min(skills), "1", None
-
-
-def shown_skill(config: TrainConfig, sites: list[SiteSeries]) -> float:
-    """Of what a gateway shows; where no model is worth shipping the best naive forecast speaks, and has none."""
-    trained = train(config, sites, _say)
-    if trained.forecaster is None:
-        return 0.0
-    return replay(settle(trained).model, trained.test, sites).shown.skill
 
 
 def pooled_model(target: ForecastTarget, name: str, sites: Sequence[SiteSeries]) -> Iterator[Line]:
