@@ -145,7 +145,7 @@ def trees_w(trained: Trained) -> np.ndarray:
 
 
 def homes(folder: Path) -> Iterator[Line]:
-    """Five homes with panels, by the hour: one model of all, judged at each; then each as a stranger to the others."""
+    """Five homes with panels, by the hour: one model of all, judged at each; then each as a stranger."""
     with tempfile.TemporaryDirectory(prefix="smartwatts-homes-") as scratch:
         with tarfile.open(folder / "city_homes_hourly.tar.gz") as archive:
             archive.extractall(scratch, filter="data")
