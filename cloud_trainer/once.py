@@ -11,10 +11,13 @@ from tuf.api.exceptions import LengthOrHashMismatchError
 
 import gateway
 from cloud_trainer import keys as signing
+from cloud_trainer.bundle import BundledModel
 from cloud_trainer.publish import plan, served_path, write
 from cloud_trainer.repository import open_repository
+from cloud_trainer.trial import read_manifest
 from firmware_bridge.errors import SettingError
 from firmware_bridge.reading import UtcUs
+from gateway.contract.manifest import decode_golden, forecast_spec
 from gateway.contract.repository import METADATA_FOLDER
 
 FACTORY = Path(gateway.__file__).parent / "factory"
@@ -98,3 +101,30 @@ def publish(shop: Shop, bundle: Path, now_us: UtcUs) -> Published:
     publication = plan(shop.repository, shop.keys, bundle, shop.channel, release, now_us)
     write(shop.repository, publication)
     return Published(release, publication.digest, shop.repository / publication.root, publication.warnings)
+
+
+def models_of(folder: Path) -> list[BundledModel]:
+    """The forecasters of the bundle in `folder`, to go on in another one.
+
+    Raises:
+        SettingError: there is no bundle of this contract.
+    """
+    manifest, found = read_manifest(folder), []
+    golden = {one.model: one for one in manifest.golden}
+    for model in manifest.models:
+        if model.kind not in ("energy_forecast", "load_prediction") or model.task is None:
+            continue
+        found.append(
+            BundledModel(
+                spec=forecast_spec(model.kind, model.task),
+                target=model.task.target,
+                data=(folder / model.file).read_bytes(),
+                form=model.form,
+                form_reason=model.form_reason,
+                operators=model.operators,
+                cases=decode_golden((folder / golden[model.name].file).read_bytes()),
+                tolerance=golden[model.name].tolerance,
+                metrics=model.metrics,
+            )
+        )
+    return found

@@ -14,7 +14,7 @@ import numpy as np
 
 from cloud_trainer.artefact import settle
 from cloud_trainer.backtest import Seen, replay
-from cloud_trainer.bundle import BundledModel, ProofError, Verdict, prove, write_bundle
+from cloud_trainer.bundle import BundledModel, ProofError, prove, write_bundle
 from cloud_trainer.convert import ConversionError
 from cloud_trainer.dataset import Dataset
 from cloud_trainer.form import NoFormError, Wanted
@@ -167,25 +167,45 @@ def training_report(done: Run, job: Job, dataset: Dataset, command: str, now_us:
     )
 
 
-def write(folder: Path, done: Run, report: TrainingReport, job: Job, dataset: Dataset) -> tuple[str, Verdict]:
-    """The bundle of what ships in `folder`, proven in every runtime; its digest and the first verdict.
+def write(
+    folder: Path,
+    models: Sequence[BundledModel],
+    report: TrainingReport,
+    job: Job,
+    dataset: Dataset,
+    kept: Sequence[BundledModel] = (),
+) -> str:
+    """The bundle of these models in `folder`, proven in every runtime; its digest.
+
+    Args:
+        folder: new, or that of a bundle.
+        models: of this run.
+        report: of this run.
+        job: what was wanted of it.
+        dataset: what they were trained on.
+        kept: models of an earlier bundle that go on in this one.
 
     Raises:
         ProofError: a runtime refuses it.
         SettingError: the folder holds something else.
     """
-    shipped = [model.name for model in done.models]
+    shipped = [model.name for model in models]
     told = msgspec.structs.replace(report, models=[one for one in report.models if one.name in shipped])
+    card = model_card(told)
+    if kept:
+        card += "\n## Kept\n\nOf the bundle before, for nothing better came: "
+        card += ", ".join(model.name for model in kept) + ". Its own card tells of them.\n"
     training = Training(
         command=report.command,
         data=dataset.words,
         first_us=dataset.first_us,
         last_us=dataset.last_us,
-        metrics={f"{model.name}.skill": model.metrics["skill"] for model in done.models if "skill" in model.metrics},
+        metrics={f"{model.name}.skill": model.metrics["skill"] for model in models if "skill" in model.metrics},
     )
-    digest = write_bundle(folder, done.models, training, model_card(told), created_us=report.created_us)
-    verdicts = [prove(folder, python=python) for python in job.pythons]
-    return digest, verdicts[0]
+    digest = write_bundle(folder, [*models, *kept], training, card, created_us=report.created_us)
+    for python in job.pythons:
+        prove(folder, python=python)
+    return digest
 
 
 def _in_words(seen: Seen) -> str:

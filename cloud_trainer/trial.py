@@ -212,5 +212,6 @@ def _better(models: Sequence[ModelDuel]) -> Literal["a", "b", "neither"]:
 def _windows_of(config: TrainConfig, sites: Sequence[SiteSeries], number: int) -> Windows:
     site = sites[number]
     most = max(1, config.judged_max // len(sites))
-    at = origins(config.spec, test_begins(config, len(site)), len(site), most)
+    first = test_begins(config, len(site)) + config.spec.horizon_steps
+    at = origins(config.spec, first, len(site), most)
     return windows(config.spec, site, config.target, at, number=number)

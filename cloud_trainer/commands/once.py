@@ -1,6 +1,7 @@
 """`smartwatts-trainer once`: the whole companion in one command, from recordings to a signed release.
 
 Run it by a timer, as often as you like: it publishes what is better than what gateways run, and nothing else.
+Model by model: what is not better stays as it is.
 """
 
 import argparse
@@ -8,7 +9,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cloud_trainer.bundle import check_folder
 from cloud_trainer.commands import Commands, options, source, training
@@ -20,7 +21,10 @@ from firmware_bridge.reading import UtcUs
 from gateway.contract.repository import followed_channels
 
 if TYPE_CHECKING:
+    from cloud_trainer.bundle import BundledModel
     from cloud_trainer.once import InUse, Shop
+    from cloud_trainer.run import Job, Run
+    from cloud_trainer.training_report import TrainingReport
 
 
 def add(commands: Commands) -> None:
@@ -65,55 +69,79 @@ def run(arguments: argparse.Namespace) -> int:
     if ensure_keys(shop):
         say(f"keys made in {keys}: keep the root keys apart from each other and off this machine")
     with tempfile.TemporaryDirectory(prefix="smartwatts-once-") as scratch:
-        bundle = arguments.out or Path(scratch) / "bundle"
         try:
-            done, digest = training.bundled(arguments, job, dataset, bundle, command="once", now_us=now_us)
-            if not digest:
+            done, report = training.trained(arguments, job, dataset, command="once", now_us=now_us)
+            if not done.models:
                 say("failed: nothing is better than the naive forecasts; nothing was published")
                 return Exit.FAILED
-            told: dict[str, Any] = {"models": [model.name for model in done.models], "left_out": done.left_out}
-            told |= _published(shop, bundle, dataset, Path(scratch) / "in-use", now_us)
+            told = _published(_Trained(job, dataset, done, report), shop, Path(scratch), arguments.out, now_us)
         except UNSHIPPABLE as error:
             say(f"failed: {error}")
             return Exit.NOT_VERIFIED
+    told |= {"left_out": done.left_out}
     sys.stdout.write(f"{json.dumps(told)}\n" if arguments.json else f"{told['verdict']}\n")
     return Exit.OK
 
 
-def _published(shop: "Shop", bundle: Path, dataset: Dataset, scratch: Path, now_us: UtcUs) -> dict[str, Any]:
-    """Publish the bundle if it is better than what is in use; what came of it."""
+class _Trained(NamedTuple):
+    """What a run had, and what came of it."""
+
+    job: "Job"
+    dataset: Dataset
+    done: "Run"
+    report: "TrainingReport"
+
+
+def _published(trained: _Trained, shop: "Shop", scratch: Path, out: Path | None, now_us: UtcUs) -> dict[str, Any]:
+    """Publish what is better than what is in use, with the rest of that; what came of it."""
     from cloud_trainer.once import in_use, publish
+    from cloud_trainer.run import write
 
-    scratch.mkdir()
-    before = in_use(shop, scratch, now_us)
-    better, reason = _is_better(bundle, before, dataset)
+    new, old, bundle = scratch / "new", scratch / "old", out or scratch / "bundle"
+    old.mkdir()
+    before = in_use(shop, old, now_us)
+    write(new, trained.done.models, trained.report, trained.job, trained.dataset)
+    better, kept = _chosen(trained, new, before)
     if not better:
-        return {"published": False, "channel": shop.channel, "verdict": f"nothing is published: {reason}"}
-    out = publish(shop, bundle, now_us)
-    for warning in out.warnings:
+        verdict = f"nothing is published: {before.words} is as good or better"
+        return {"published": False, "channel": shop.channel, "verdict": verdict}
+    write(bundle, better, trained.report, trained.job, trained.dataset, kept)
+    published = publish(shop, bundle, now_us)
+    for warning in published.warnings:
         say(f"smartwatts-trainer: {warning}")
-    verdict = f"published release {out.release} on {shop.channel}: bundle {out.digest}; gateways trust {out.root}"
-    facts = {"release": out.release, "digest": out.digest, "root": str(out.root), "reason": reason}
-    return {"published": True, "channel": shop.channel, "verdict": verdict, **facts}
+    verdict = f"published release {published.release} on {shop.channel}: bundle {published.digest}"
+    return {
+        "published": True,
+        "channel": shop.channel,
+        "release": published.release,
+        "digest": published.digest,
+        "root": str(published.root),
+        "models": [model.name for model in better],
+        "kept": [model.name for model in kept],
+        "verdict": f"{verdict}; gateways trust {published.root}",
+    }
 
 
-def _is_better(bundle: Path, before: "InUse", dataset: Dataset) -> tuple[bool, str]:
-    """Whether the bundle is better than what was before, beyond chance; and the reason."""
+def _chosen(trained: _Trained, new: Path, before: "InUse") -> "tuple[list[BundledModel], list[BundledModel]]":
+    """Model by model what is better: of those that were trained, and of those in use, which stay."""
+    from cloud_trainer.candidates import BETTER_SHARE_MIN
     from cloud_trainer.commands.compare import shown
+    from cloud_trainer.once import models_of
     from cloud_trainer.trial import duel, read_manifest
 
+    models = trained.done.models
     try:
         read_manifest(before.folder)
     except SettingError as error:
-        return True, f"{before.words} is for no gateway of today ({error.problem})"
-    found = duel(before.folder, bundle, dataset)
+        say(f"{before.words} is for no gateway of today: {error.problem}")
+        return models, []
+    found = duel(before.folder, new, trained.dataset)
     say(f"A is {before.words}, B is new:\n{shown(found)}".rstrip())
-    words = {
-        "a": f"{before.words} is better",
-        "b": f"better than {before.words}",
-        "neither": f"{before.words} is as good",
-    }
-    return found.better == "b", words[found.better]
+    wins = {one.model for one in found.models if one.b_better_share >= BETTER_SHARE_MIN}
+    better = [model for model in models if model.name in wins]
+    # What nothing new replaces stays: a gateway sees by itself where naive forecasts are better.
+    replaced = {model.name for model in better}
+    return better, [model for model in models_of(before.folder) if model.name not in replaced]
 
 
 def _refuse_open_keys(keys: Path, repository: Path) -> None:

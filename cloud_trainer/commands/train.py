@@ -40,16 +40,17 @@ def run(arguments: argparse.Namespace) -> int:
     job = training.job_of(arguments)
     dataset = source.read(arguments, now_us, say)
     require_fit(dataset)
-    from cloud_trainer.run import UNSHIPPABLE
+    from cloud_trainer.run import UNSHIPPABLE, write
 
     try:
-        done, digest = training.bundled(arguments, job, dataset, arguments.out, command="train", now_us=now_us)
+        done, report = training.trained(arguments, job, dataset, command="train", now_us=now_us)
+        if not done.models:
+            say("failed: nothing is better than the naive forecasts; nothing was written")
+            return Exit.FAILED
+        digest = write(arguments.out, done.models, report, job, dataset)
     except UNSHIPPABLE as error:
         say(f"failed: {error}")
         return Exit.NOT_VERIFIED
-    if not digest:
-        say("failed: nothing is better than the naive forecasts; nothing was written")
-        return Exit.FAILED
     if arguments.json:
         told = {"digest": digest, "models": [model.name for model in done.models], "left_out": done.left_out}
         sys.stdout.write(json.dumps(told) + "\n")

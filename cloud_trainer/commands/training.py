@@ -15,6 +15,7 @@ from gateway.contract.forecast_spec import ForecastKind
 if TYPE_CHECKING:
     from cloud_trainer.dataset import Dataset
     from cloud_trainer.run import Job, Run
+    from cloud_trainer.training_report import TrainingReport
 
 Say = Callable[[str], None]
 
@@ -113,25 +114,24 @@ def say(line: str) -> None:
     sys.stderr.flush()
 
 
-def bundled(
-    arguments: argparse.Namespace, job: "Job", dataset: "Dataset", folder: Path, *, command: str, now_us: int
-) -> "tuple[Run, str]":
-    """Train, report, and put what ships into `folder`; the digest of the bundle, empty where nothing ships.
+def trained(
+    arguments: argparse.Namespace, job: "Job", dataset: "Dataset", *, command: str, now_us: int
+) -> "tuple[Run, TrainingReport]":
+    """Train what the dataset allows, and report.
 
     Raises:
         run.UNSHIPPABLE: something was trained that cannot be made to ship.
     """
     from cloud_trainer.machine import peak_bytes
     from cloud_trainer.report_folder import write_report
-    from cloud_trainer.run import run, training_report, write
+    from cloud_trainer.run import run, training_report
 
     done = run(job, dataset, say)
     report = training_report(done, job, dataset, command_line(command, arguments), now_us)
     if arguments.report is not None:
         write_report(arguments.report, report)
         say(f"report in {arguments.report}")
-    digest = write(folder, done, report, job, dataset)[0] if done.models else ""
     for line in done.left_out:
         say(line)
     say(f"{done.train_s:.0f} s, peak memory {peak_bytes() / 1e6:.0f} MB")
-    return done, digest
+    return done, report

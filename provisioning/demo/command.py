@@ -62,16 +62,16 @@ def _tell(outcome: Outcome, *, as_json: bool) -> None:
     for check in outcome.checks:
         click.echo(f"{'ok  ' if check.is_ok else 'FAIL'}  {check.station:<13} {check.shown}")
     if outcome.score is not None:
-        click.echo(_score_in_words(outcome.score))
+        click.echo(_score_in_words(outcome.score, outcome.from_day))
 
 
-def _score_in_words(score: Sequence[Facts]) -> str:
+def _score_in_words(score: Sequence[Facts], from_day: int) -> str:
     """One line for each kind and baseline; a recording is judged from its eighth day on."""
     if not score:
-        return 'Forecasts are compared with "like last week" from day 8 on: give SECONDS=90 or more.'
+        return f'Forecasts are compared with "like last week" from day {from_day} on: give SECONDS=90 or more.'
     return "\n".join(
-        f"From day 8 on, {one['pairs']} forecast steps of {one['kind'].replace('_', ' ')} stored before their time: "
-        f"mean error of the model {one['model_mae_w']:.0f} W, "
+        f"From day {from_day} on, {one['pairs']} forecast steps of {one['kind'].replace('_', ' ')} "
+        f"stored before their time: mean error of the model {one['model_mae_w']:.0f} W, "
         f"of {one['baseline'].replace('_', '-')} {one['baseline_mae_w']:.0f} W."
         for one in score
     )

@@ -41,10 +41,11 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it; the score only where a recording was replayed."""
+    """What came of it; the score, from a day on, only where a recording was replayed or a model was trained."""
 
     checks: list[Check]
     score: list[Facts] | None
+    from_day: int = plan.FROM_DAY
 
 
 async def run(wanted: Wanted) -> Outcome | None:
@@ -162,12 +163,15 @@ def _judge(site: DemoSite, way_back: WayBack) -> Outcome:
     score_command = ["score", "--dsn", dsn, "--grid", site.grid_meter]
     score_command += [] if site.solar_meter is None else ["--solar", site.solar_meter]
     scores: list[Facts] = run_command(TRAINER, *score_command, "--from-day", "1", may_fail=True)
-    score: list[Facts] | None = None
-    if site.solar_meter is None:
-        score = run_command(TRAINER, *score_command, may_fail=True)
+    score, from_day = None, plan.FROM_DAY
+    if way_back.is_trained:
+        # What was trained knows the home from the first day on.
+        score, from_day = scores, 1
+    elif site.solar_meter is None:
+        score = run_command(TRAINER, *score_command, "--from-day", str(from_day), may_fail=True)
     gateways: list[Facts] = run_command(TRAINER, "gateway", "list", "--dsn", dsn)
     found = checks(site, report, audit, scores, way_back.digests, gateways, forecasts=way_back.forecasts)
-    return Outcome(found, score)
+    return Outcome(found, score, from_day)
 
 
 @asynccontextmanager

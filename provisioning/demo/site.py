@@ -28,6 +28,8 @@ STUCK_AT, STUCK_S = 0.30, 3 * 3600
 SPIKE_AT, SPIKE_S, SPIKE_ADD_W = 0.50, POLL_S, 15_000.0
 SECOND_RELEASE_AT, BAD_RELEASE_AT = 0.40, 0.65
 ENDLESS_S = 60.0
+# Forecasts of a site that no model has seen are worth comparing after a week.
+FROM_DAY = 8
 # Less leaves no time to notice the refused release: a check is due every five seconds.
 SECONDS_MIN = 20
 

@@ -33,6 +33,11 @@ class WayBack:
         self.digests: dict[int, str] = {}
 
     @property
+    def is_trained(self) -> bool:
+        """Whether the bundle was trained, and is not the factory's."""
+        return self._recording is not None
+
+    @property
     def forecasts(self) -> set[tuple[str, str]]:
         """Which kinds of which targets the published bundle forecasts."""
         manifest = decode_manifest((self._bundle / MANIFEST_NAME).read_bytes())

@@ -87,7 +87,7 @@ def test_data_that_nothing_can_be_learnt_from_ends_with_its_checks_named(tmp_pat
 @pytest.mark.slow
 def test_a_tiny_run_ends_in_a_bundle_and_a_report_that_tell_nothing_of_whose_data_it_was(tmp_path):
     write_home(tmp_path / "acme" / "secret-shop.csv", days=42)
-    command = ["train", "--data", str(tmp_path / "acme"), "--model", "energy_forecast", "--max-epochs", "3"]
+    command = ["train", "--data", str(tmp_path / "acme"), "--model", "load_prediction", "--max-epochs", "3"]
     command += [
         "--seeds",
         "1",
@@ -106,12 +106,13 @@ def test_a_tiny_run_ends_in_a_bundle_and_a_report_that_tell_nothing_of_whose_dat
     )
     assert ended.returncode == Exit.OK, ended.stderr
     told = json.loads(ended.stdout)
-    assert "energy_forecast_consumption_96x15min" in told["models"]
+    assert told["models"] == ["load_prediction_consumption_4x15min"]
+    assert "load_prediction_consumption_12x5min is left out" in told["left_out"][0]
     for word in ("seeds 5", "windows: ", "through the production host: skill", "peak memory"):
         assert word in ended.stderr
     manifest = decode_manifest((tmp_path / "bundle" / MANIFEST_NAME).read_bytes())
     assert manifest.training.command == (
-        "smartwatts-trainer train --seed 5 --seeds 1 --max-epochs 3 --form auto --model energy_forecast --data ..."
+        "smartwatts-trainer train --seed 5 --seeds 1 --max-epochs 3 --form auto --model load_prediction --data ..."
     )
     assert manifest.models[0].metrics["skill"] > 0
     assert not any(b"secret-shop" in path.read_bytes() for path in (tmp_path / "bundle").iterdir())
