@@ -41,6 +41,11 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--channel", default="stable", help="who gets it; with --organisation those of it alone; default %(default)s"
     )
+    parser.add_argument(
+        "--if-as-good",
+        action="store_true",
+        help="publish also what is as good as what gateways run: that stays only where it is better beyond chance",
+    )
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="keep the bundle there, too")
     options.add_json(parser)
     parser.set_defaults(run=options.explains_database(run))
@@ -74,7 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
             if not done.models:
                 say("failed: nothing is better than the naive forecasts; nothing was published")
                 return Exit.FAILED
-            told = _published(_Trained(job, dataset, done, report), shop, Path(scratch), arguments.out, now_us)
+            trained = _Trained(job, dataset, done, report, arguments.if_as_good)
+            told = _published(trained, shop, Path(scratch), arguments.out, now_us)
         except UNSHIPPABLE as error:
             say(f"failed: {error}")
             return Exit.NOT_VERIFIED
@@ -90,6 +96,8 @@ class _Trained(NamedTuple):
     dataset: Dataset
     done: "Run"
     report: "TrainingReport"
+    # whether what is as good is published, too
+    if_as_good: bool
 
 
 def _published(trained: _Trained, shop: "Shop", scratch: Path, out: Path | None, now_us: UtcUs) -> dict[str, Any]:
@@ -103,7 +111,7 @@ def _published(trained: _Trained, shop: "Shop", scratch: Path, out: Path | None,
     write(new, trained.done.models, trained.report, trained.job, trained.dataset)
     better, kept = _chosen(trained, new, before)
     if not better:
-        verdict = f"nothing is published: {before.words} is as good or better"
+        verdict = f"nothing is published: {before.words} is {'' if trained.if_as_good else 'as good or '}better"
         return {"published": False, "channel": shop.channel, "verdict": verdict}
     write(bundle, better, trained.report, trained.job, trained.dataset, kept)
     published = publish(shop, bundle, now_us)
@@ -138,7 +146,8 @@ def _chosen(trained: _Trained, new: Path, before: "InUse") -> "tuple[list[Bundle
     found = duel(before.folder, new, trained.dataset)
     say(f"A is {before.words}, B is new:\n{shown(found)}".rstrip())
     wins = {one.model for one in found.models if one.b_better_share >= BETTER_SHARE_MIN}
-    better = [model for model in models if model.name in wins]
+    loses = {one.model for one in found.models if one.a_better_share >= BETTER_SHARE_MIN}
+    better = [one for one in models if one.name in wins or (trained.if_as_good and one.name not in loses)]
     # What nothing new replaces stays: a gateway sees by itself where naive forecasts are better.
     replaced = {model.name for model in better}
     return better, [model for model in models_of(before.folder) if model.name not in replaced]

@@ -10,7 +10,7 @@ from firmware_bridge.simulator.scenario import load_scenario
 from firmware_bridge.simulator.stage import house_of
 
 # Enough to learn from, to choose by and to judge by; less is learnt faster.
-DAYS = 70
+DAYS = 63
 # The finest step that a gateway forecasts in, and how often it looks at its meters here.
 CADENCE_S, SAMPLE_S = 300, 60
 NAME = "home"

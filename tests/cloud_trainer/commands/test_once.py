@@ -6,9 +6,16 @@ import sys
 import pytest
 
 from cloud_trainer.__main__ import main
+from cloud_trainer.commands.once import _chosen, _Trained
+from cloud_trainer.dataset import Dataset
+from cloud_trainer.once import FACTORY, InUse, models_of
+from cloud_trainer.run import Job, Run
 from firmware_bridge.errors import Exit
+from gateway.contract.forecast_spec import LOAD_SLOW
 from gateway.contract.repository import organisation_channel
 from tests.sim.recordings import write_regular
+from tests.sim.site_series import rhythm
+from tests.sim.training import training_report
 
 HAS_TENSORFLOW = importlib.util.find_spec("tensorflow") is not None
 # Twenty seconds on two cores that have nothing else to do.
@@ -63,3 +70,16 @@ def test_what_is_better_is_published_once_and_what_is_as_good_is_not(tmp_path):
     told = json.loads(again.stdout)
     assert (told["published"], "is as good or better" in told["verdict"]) == (False, True)
     assert sorted(path.name for path in (tmp_path / "publish").rglob("*")) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("if_as_good", [False, True])
+def test_what_says_the_same_replaces_nothing_unless_that_is_wanted(tmp_path, if_as_good):
+    site = rhythm(40, LOAD_SLOW)
+    models = models_of(FACTORY)
+    done = Run(models, [], [], 0.0)
+    trained = _Trained(Job(), Dataset("a recording", [site], [], []), done, training_report(), if_as_good)
+    better, kept = _chosen(trained, FACTORY, InUse(FACTORY, "the factory's bundle"))
+    measured = {"energy_forecast_consumption_96x15min", "load_prediction_consumption_4x15min"}
+    assert {model.name for model in better} == (measured if if_as_good else set())
+    assert {model.name for model in [*better, *kept]} == {model.name for model in models}
