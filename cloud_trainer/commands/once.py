@@ -145,9 +145,12 @@ def _chosen(trained: _Trained, new: Path, before: "InUse") -> "tuple[list[Bundle
         return models, []
     found = duel(before.folder, new, trained.dataset)
     say(f"A is {before.words}, B is new:\n{shown(found)}".rstrip())
-    wins = {one.model for one in found.models if one.b_better_share >= BETTER_SHARE_MIN}
-    loses = {one.model for one in found.models if one.a_better_share >= BETTER_SHARE_MIN}
-    better = [one for one in models if one.name in wins or (trained.if_as_good and one.name not in loses)]
+    wins = {
+        one.model
+        for one in found.models
+        if one.b_better_share >= BETTER_SHARE_MIN or (trained.if_as_good and one.a_better_share < BETTER_SHARE_MIN)
+    }
+    better = [model for model in models if model.name in wins]
     # What nothing new replaces stays: a gateway sees by itself where naive forecasts are better.
     replaced = {model.name for model in better}
     return better, [model for model in models_of(before.folder) if model.name not in replaced]
