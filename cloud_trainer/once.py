@@ -57,13 +57,16 @@ def ensure_keys(shop: Shop) -> bool:
     """Make the keys of a repository that is new, and that of its channel; whether a whole set was made.
 
     Raises:
-        SettingError: others may look into the folder, or it cannot be used.
+        SettingError: others may look into the folder, it cannot be used, or a key that signs releases is missing.
     """
     is_new = not (shop.repository / METADATA_FOLDER).exists()
     made = is_new and not signing.has_key(shop.keys, signing.TARGETS_KEY)
     if made:
         signing.create_keys(shop.keys, [shop.channels[-1]])
     signing.ensure_channel_key(shop.keys, shop.channel)
+    # Better now than when a model is trained.
+    for name in (signing.SNAPSHOT_KEY, signing.TIMESTAMP_KEY, signing.channel_key(shop.channel)):
+        signing.load_signer(shop.keys, name)
     return made
 
 

@@ -54,7 +54,7 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Do all of it; exit 0 when what is published is the best there is."""
     from cloud_trainer.fleet.organisations import check_name
-    from cloud_trainer.once import Shop, ensure_keys
+    from cloud_trainer.once import Shop, ensure_keys, in_use
     from cloud_trainer.repository import check_channel
     from cloud_trainer.run import UNSHIPPABLE
 
@@ -74,13 +74,16 @@ def run(arguments: argparse.Namespace) -> int:
     if ensure_keys(shop):
         say(f"keys made in {keys}: keep the root keys apart from each other and off this machine")
     with tempfile.TemporaryDirectory(prefix="smartwatts-once-") as scratch:
+        old = Path(scratch) / "old"
+        old.mkdir()
+        before = in_use(shop, old, now_us)
         try:
             done, report = training.trained(arguments, job, dataset, command="once", now_us=now_us)
             if not done.models:
                 say("failed: nothing is better than the naive forecasts; nothing was published")
                 return Exit.FAILED
             trained = _Trained(job, dataset, done, report, arguments.if_as_good)
-            told = _published(trained, shop, Path(scratch), arguments.out, now_us)
+            told = _published(trained, shop, before, Path(scratch), arguments.out)
         except UNSHIPPABLE as error:
             say(f"failed: {error}")
             return Exit.NOT_VERIFIED
@@ -100,21 +103,19 @@ class _Trained(NamedTuple):
     if_as_good: bool
 
 
-def _published(trained: _Trained, shop: "Shop", scratch: Path, out: Path | None, now_us: UtcUs) -> dict[str, Any]:
+def _published(trained: _Trained, shop: "Shop", before: "InUse", scratch: Path, out: Path | None) -> dict[str, Any]:
     """Publish what is better than what is in use, with the rest of that; what came of it."""
-    from cloud_trainer.once import in_use, publish
+    from cloud_trainer.once import publish
     from cloud_trainer.run import write
 
-    new, old, bundle = scratch / "new", scratch / "old", out or scratch / "bundle"
-    old.mkdir()
-    before = in_use(shop, old, now_us)
+    new, bundle = scratch / "new", out or scratch / "bundle"
     write(new, trained.done.models, trained.report, trained.job, trained.dataset)
     better, kept = _chosen(trained, new, before)
     if not better:
         verdict = f"nothing is published: {before.words} is {'' if trained.if_as_good else 'as good or '}better"
         return {"published": False, "channel": shop.channel, "verdict": verdict}
     write(bundle, better, trained.report, trained.job, trained.dataset, kept)
-    published = publish(shop, bundle, now_us)
+    published = publish(shop, bundle, UtcUs(trained.report.created_us))
     for warning in published.warnings:
         say(f"smartwatts-trainer: {warning}")
     verdict = f"published release {published.release} on {shop.channel}: bundle {published.digest}"
