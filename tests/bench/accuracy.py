@@ -11,7 +11,6 @@ import csv
 import gzip
 import os
 import sys
-import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +29,7 @@ from gateway.contract.forecast_spec import ENERGY, LOAD_SLOW, MINUTE_US, Forecas
 from gateway.contract.manifest import ForecastTarget
 from tests.bench import accuracy_ett
 from tests.bench.yardsticks import StepRows, lightgbm_median
+from tests.sim.homes_archive import unpack_homes
 
 SEEDS = (1, 2, 3)
 HOUR_US = 60 * MINUTE_US
@@ -147,16 +147,15 @@ def trees_w(trained: Trained) -> np.ndarray:
 def homes(folder: Path) -> Iterator[Line]:
     """Five homes with panels, by the hour: one model of all, judged at each; then each as a stranger."""
     with tempfile.TemporaryDirectory(prefix="smartwatts-homes-") as scratch:
-        with tarfile.open(folder / "city_homes_hourly.tar.gz") as archive:
-            archive.extractall(scratch, filter="data")
-        sites = [home(Path(scratch), number) for number in HOMES]
+        recordings = unpack_homes(folder, Path(scratch))
+        sites = [home(recordings, number) for number in HOMES]
     yield from pooled_model("consumption_w", "accuracy.homes.energy_forecast.skill_24h", sites)
     yield from pooled_model("production_w", "accuracy.homes.production.daylight_skill_24h", sites)
     yield from strangers("accuracy.homes.cold_start.skill_24h", sites)
 
 
 def home(folder: Path, number: int) -> SiteSeries:
-    path = next(folder.rglob(f"Building_{number}.csv"))
+    path = folder / f"Building_{number}.csv"
     with path.open() as file:
         rows = list(csv.DictReader(file))
     consumption_w = np.array([float(row["non_shiftable_load"]) for row in rows]) * 1_000

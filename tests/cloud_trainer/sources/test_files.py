@@ -3,7 +3,6 @@
 import csv
 import gzip
 import os
-import tarfile
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +17,7 @@ from cloud_trainer.sources.generated import home
 from cloud_trainer.sources.mapping import FileForm, form_of_map, form_of_options
 from firmware_bridge.errors import NotFoundError, SettingError
 from firmware_bridge.simulator.replay_map import CHECKOUT_MAPS, load_map
+from tests.sim.homes_archive import unpack_homes
 
 STEP_S = 900
 # Berlin changes its clocks on 30 March and on 26 October 2025
@@ -260,10 +260,9 @@ class TestRecordings:
         assert site.watts_per_unit == 100
 
     def test_of_homes_have_panels(self, recordings, tmp_path):
-        with tarfile.open(recordings / "city_homes_hourly.tar.gz") as archive:
-            archive.extractall(tmp_path, filter="data")
+        homes = unpack_homes(recordings, tmp_path)
         for number in range(1, 6):
-            (site,) = load_files(tmp_path / "city_homes" / f"Building_{number}.csv")
+            (site,) = load_files(homes / f"Building_{number}.csv")
             assert site.findings == ()
             assert site.series.production_w is not None
             assert 500 < site.series.production_w.mean() < 1_000
