@@ -14,8 +14,8 @@ from gateway.contract.manifest import Form
 
 FORMS: tuple[Form, ...] = ("float32", "float16", "int8")
 Wanted = Literal["auto", "float32", "float16", "int8"]
-# What a smaller file may cost: so little that nobody could measure it on a site. Int8 lost 0.2 to 0.3 % on
-# recordings, and saturates where a site does what its examples never did: float16 ships unless it is asked for.
+# What a smaller file may cost: so little that nobody could measure it on a site. Int8 lost 0.2 to 4 % on
+# what we trained, and saturates where a site does what its examples never did: float16 ships unless it is asked for.
 PINBALL_LOSS_MAX = 0.001
 
 

@@ -13,8 +13,8 @@ DAY_US = 86_400_000_000
 MINUTE_US = 60_000_000
 # Four weeks: the same weekday four times. A site that is younger has unknown values there.
 HISTORY_DAYS = 28
-# What the linear layer sees value by value: three days and a half. On two recordings a day costs three percent
-# of error at an hour ahead, and a week no less than this.
+# What the linear layer sees value by value: three days and a half. On a recording of a transformer a day alone
+# costs five percent of error at an hour ahead.
 RECENT_US = 84 * 60 * MINUTE_US
 # Coarser, and a day has no shape; finer, and four weeks do not fit into the memory of a small board.
 STEP_US_MIN, STEP_US_MAX = MINUTE_US, 60 * MINUTE_US
