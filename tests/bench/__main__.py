@@ -55,7 +55,11 @@ def main(only: list[str]) -> int:
         print(f"ONLY = {' '.join(unknown)}: is no bench; choose from {', '.join(BENCHES)}.", file=sys.stderr)
         return 2
     # What needs TensorFlow, and half an hour, is asked for by its name, in the trainer's environment.
-    for name in only or BENCHES.keys() - TRAINERS:
+    if not only:
+        print(
+            f"left out, for they need TensorFlow: {', '.join(sorted(TRAINERS))}; name one with ONLY.", file=sys.stderr
+        )
+    for name in only or [one for one in BENCHES if one not in TRAINERS]:
         for figure in BENCHES[name]():
             print(Figure(*figure).line(), flush=True)
     return 0
